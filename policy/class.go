@@ -1,0 +1,157 @@
+package policy
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/gaissmai/bart"
+)
+
+// Class is an exemption class: who a client is to us before any rule looks at it. The first that fits applies.
+type Class uint8
+
+// The classes, in the order tried.
+const (
+	Outside    Class = iota // none of the others
+	Local                   // a program on this machine: no client address
+	Loopback                // an address of this machine
+	Auth                    // authenticated
+	Submission              // on a submission port, not yet authenticated
+	PrivateNet              // a private address
+	RelayHost               // in Exim's relay_from_hosts
+	RelayNet                // in exempt.relay
+	Postmaster              // postmaster or abuse is the only recipient (RFC 5321 4.5.1)
+	NullSender              // a bounce: MAIL FROM:<>
+	classes
+)
+
+const classWords = "outside\x00local\x00loopback\x00auth\x00submission\x00private\x00relay\x00relay\x00postmaster\x00null"
+
+// String returns the class's word in the trace and the log; both relay classes are "relay".
+func (c Class) String() string { return word(classWords, int(c)) }
+
+// Classes is a set of classes.
+type Classes uint16
+
+// among makes a set.
+func among(list ...Class) Classes {
+	var s Classes
+	for _, c := range list {
+		s |= 1 << c
+	}
+	return s
+}
+
+// Has reports whether c is in the set.
+func (s Classes) Has(c Class) bool { return s&(1<<c) != 0 }
+
+// Unbannable classes are never shut out: bans and a static deny pass them by. An authenticated user of a banned network
+// must be able to send, and a relay of ours carries other people's mail.
+func (c Class) Unbannable() bool { return among(Auth, RelayHost, RelayNet, Local).Has(c) }
+
+// Prefixes is a set of networks. The zero set is empty. Build it once; reading is safe for concurrent use.
+type Prefixes struct {
+	table bart.Lite
+	n     int
+}
+
+// Add puts a network into the set.
+func (p *Prefixes) Add(prefix netip.Prefix) {
+	p.table.Insert(prefix)
+	p.n++
+}
+
+// Has reports whether an address is in one of the networks.
+func (p *Prefixes) Has(a netip.Addr) bool {
+	return p != nil && p.n > 0 && a.IsValid() && p.table.Contains(a)
+}
+
+// Exempt is [exempt] of the configuration. The zero value exempts nobody but by the classes' own tests.
+type Exempt struct {
+	Allow, Deny, Relay *Prefixes
+	SubmissionPorts    []int
+}
+
+// Of returns the class of a request and why, in words. The facts may still lack what costs; Postmaster needs
+// NeedAllMail at DATA.
+func (e *Exempt) Of(q *Request, f *Facts) (Class, string) {
+	for c := Local; c < classes; c++ {
+		if why := e.fits(c, q, f); why != "" {
+			return c, why
+		}
+	}
+	return Outside, ""
+}
+
+// fits says why a class applies, or returns nothing.
+func (e *Exempt) fits(c Class, q *Request, f *Facts) string {
+	switch c {
+	case Local:
+		if !q.Client.IsValid() {
+			return "no client address: submitted on this machine"
+		}
+	case Loopback:
+		return loopback(q, f)
+	case Auth:
+		if q.AuthBy != "" || q.AuthAs != "" {
+			return "authenticated"
+		}
+	case Submission:
+		if e.submissionPort(q.ServerPort) {
+			return "a submission port, not yet authenticated"
+		}
+	case PrivateNet:
+		if Private(q.Client) {
+			return "a private address"
+		}
+	case RelayHost:
+		if q.RelayHost {
+			return "in Exim's relay_from_hosts"
+		}
+	case RelayNet:
+		if e.Relay.Has(q.Client) {
+			return "in exempt.relay"
+		}
+	case Postmaster:
+		if q.Stage == RCPT && ToPostmaster(q.Recipient) && (q.Recipients == 0 || f.OnlyPostmaster) {
+			return "to postmaster or abuse alone"
+		}
+		if q.Stage == Data && f.OnlyPostmaster {
+			return "to postmaster or abuse alone"
+		}
+	case NullSender:
+		if q.Sender.Known && q.Sender.Value == "" && q.Stage >= Mail {
+			return "the null sender"
+		}
+	}
+	return ""
+}
+
+func loopback(q *Request, f *Facts) string {
+	switch {
+	case q.Client.IsLoopback():
+		return "a loopback address"
+	case q.Client == q.Server:
+		return "the address it connected to is its own"
+	case contains(f.Own.Addresses, q.Client):
+		return "in own.addresses"
+	case contains(f.Interfaces, q.Client):
+		return "an address of this machine"
+	}
+	return ""
+}
+
+func (e *Exempt) submissionPort(port int) bool {
+	for _, p := range e.SubmissionPorts {
+		if p == port {
+			return true
+		}
+	}
+	return false
+}
+
+// ToPostmaster reports whether mail to a recipient must always be taken: postmaster by RFC 5321 4.5.1, abuse by RFC 2142.
+func ToPostmaster(address string) bool {
+	local, _, _ := strings.Cut(address, "@")
+	return strings.EqualFold(local, "postmaster") || strings.EqualFold(local, "abuse")
+}

@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Need names facts that cost something to learn. A rule declares them, the decider gathers the union once.
+type Need uint8
+
+// The facts that cost.
+const (
+	NeedAccount   Need = 1 << iota // Facts.Account: a look-up in the password file
+	NeedGreetings                  // Facts.Greetings: the connection table
+	NeedAllMail                    // Facts.OnlyPostmaster: the connection table
+)
+
+// Facts is what is known besides the request. Every field's zero value means that it is not known.
+type Facts struct {
+	Now        time.Time
+	Own        *Own         // what the configuration says of this host; never nil in a judge
+	Interfaces []netip.Addr // addresses of this machine
+	EximUID    Maybe[uint32]
+	Class      Class // the exemption class
+
+	Account        string     // login name of Request.UID
+	Greetings      []Greeting // HELO names of this connection, the present one last
+	OnlyPostmaster bool       // every recipient taken so far is postmaster or abuse
+	ClientName     string     // the client's confirmed PTR, lower case
+}
+
+// Greeting is one HELO or EHLO of a connection.
+type Greeting struct {
+	Name string
+	TLS  bool // greeted inside TLS
+}
+
+// Own is who we are, from [own] of the configuration. The zero Own knows nothing and falls back on what Exim and the
+// interfaces say.
+type Own struct {
+	Names     map[string]bool // lower case, without trailing dot
+	Domains   map[string]bool // hosted domains, likewise
+	Addresses []netip.Addr
+}
+
+// IsName reports whether name, canonical, is exactly one of our names: own.names, or, without them, the names that Exim
+// goes by.
+func (o *Own) IsName(name string, q *Request) bool {
+	if name == "" {
+		return false
+	}
+	if len(o.Names) > 0 {
+		return o.Names[name]
+	}
+	return name == q.Primary || name == q.ServerName
+}
+
+// IsDomain reports whether name, canonical, equals or is under a hosted domain.
+func (o *Own) IsDomain(name string) bool {
+	for len(o.Domains) > 0 && name != "" {
+		if o.Domains[name] {
+			return true
+		}
+		_, name, _ = strings.Cut(name, ".")
+	}
+	return false
+}
+
+// IsPublicAddress reports whether a is a public address of ours: own.addresses, or, without them, those of the
+// interfaces and the one that the client connected to.
+func (f *Facts) IsPublicAddress(a netip.Addr, q *Request) bool {
+	if Private(a) || a.IsLoopback() {
+		return false
+	}
+	if len(f.Own.Addresses) > 0 {
+		return contains(f.Own.Addresses, a)
+	}
+	return a == q.Server || contains(f.Interfaces, a)
+}
+
+// BehindNAT reports whether this host does not know its public address: the client reached it at a private one, and
+// own.addresses is not set.
+func (f *Facts) BehindNAT(q *Request) bool {
+	return len(f.Own.Addresses) == 0 && q.Server.IsValid() && (Private(q.Server) || q.Server.IsLoopback())
+}
+
+// Private reports whether a is of a network that never crosses the internet: RFC 1918, RFC 6598, link-local, RFC 4193.
+// Loopback is not among them.
+func Private(a netip.Addr) bool {
+	if a.Is4() {
+		if b := a.As4(); b[0] == 100 && b[1]&0xc0 == 64 { // 100.64.0.0/10, RFC 6598
+			return true
+		}
+	}
+	return a.IsPrivate() || a.IsLinkLocalUnicast()
+}
+
+func contains(list []netip.Addr, a netip.Addr) bool {
+	for _, b := range list {
+		if a == b {
+			return true
+		}
+	}
+	return false
+}
+
+// canonical lowers a name and removes one trailing dot. It allocates only when there is something to lower.
+func canonical(name string) string {
+	return strings.ToLower(strings.TrimSuffix(name, "."))
+}
+
+// quoted bounds client text for a reason or a text and makes it printable ASCII on one line, in quotes.
+func quoted(s string) string {
+	const most = 100
+	cut := ""
+	if len(s) > most {
+		s, cut = s[:most], "..."
+	}
+	var b strings.Builder
+	b.Grow(len(s) + 5)
+	b.WriteByte('"')
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			b.WriteByte('?')
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	b.WriteString(cut)
+	b.WriteByte('"')
+	return b.String()
+}

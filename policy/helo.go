@@ -1,0 +1,193 @@
+package policy
+
+import "net/netip"
+
+// HELO is the policy helo: nobody greets with our name but us, and a server greets with a name of its own (RFC 5321
+// 4.1.1.1, 4.1.3, 4.1.4).
+//
+// RFC 5321 4.1.4 forbids refusing because the name does not resolve to the client, so rules that ask DNS only score.
+// What is refused here is a lie (our own name or address), or what can't be a name at all. The HELO that counts is the
+// last one, since STARTTLS forces a second (RFC 3207 4.2).
+type HELO struct {
+	Robots []string `toml:"robots"` // greetings of known robots, for H17
+}
+
+// helo is skipped by whoever is one of us, and on submission ports, where mail programs greet with anything.
+func heloPolicy() Policy {
+	return Policy{
+		Name:   "helo",
+		About:  "nobody greets with our name but us",
+		Stages: at(RCPT),
+		Skip:   among(Local, Loopback, Auth, Submission, PrivateNet, RelayHost, RelayNet, Postmaster),
+		Cap:    40,
+		New:    func() Settings { return &HELO{Robots: []string{"ylmf-pc"}} },
+	}
+}
+
+// quality is the group of the rules that judge how good a name is: it counts once.
+const quality = "quality"
+
+// Rules returns the rules in the order asked: lies first.
+func (s *HELO) Rules() []Rule {
+	return []Rule{
+		{ID: "H1", Title: "no HELO before MAIL", Answers: always(Answer{Action: Deny, Code: "503 5.5.1"}), Judge: s.missing},
+		{ID: "H17", Title: "a robot's greeting", Answers: always(deny()), Judge: s.robot},
+		{ID: "H2", Title: "our address", Answers: always(deny()), Judge: s.ourAddress},
+		{ID: "H3", Title: "our name", Answers: always(deny()), Judge: s.ourName},
+		{ID: "H5", Title: "an IP address without brackets", Answers: always(deny()), Judge: s.bareAddress},
+		{ID: "H6", Title: "an address literal of somebody else", Answers: by(points(30), deny(), deny()), Judge: s.foreignLiteral},
+		{ID: "H7", Title: "localhost", Answers: always(deny()), Judge: s.localhost},
+		{ID: "H8", Title: "a name without a dot", Group: quality, Answers: by(points(20), deny(), deny()), Judge: s.dotless},
+		{ID: "H9", Title: "an illegal name", Group: quality, Answers: by(points(20), deny(), deny()), Judge: s.illegal},
+		{ID: "H10", Title: "a top-level domain that does not exist", Group: quality,
+			Answers: by(points(15), points(25), deny()), Judge: s.topLevel},
+		{ID: "H13", Title: "a name that spells the client's address", Group: quality,
+			Answers: by(points(20), points(25), points(35)), Judge: s.spelled},
+		{ID: "H14", Title: "greetings that change", Needs: NeedGreetings,
+			Answers: by(points(10), points(20), deny()), Judge: s.changed},
+	}
+}
+
+// Check finds nothing wrong: any word may be a robot's greeting.
+func (s *HELO) Check() []Mistake { return nil }
+
+func (s *HELO) missing(q *Request, _ *Facts) Verdict {
+	switch {
+	case !q.HELO.Known:
+		return unknown("the greeting")
+	case q.HELO.Value == "":
+		return hit("send HELO or EHLO first", "no HELO before MAIL")
+	}
+	return Pass()
+}
+
+func (s *HELO) robot(q *Request, _ *Facts) Verdict {
+	for _, r := range s.Robots {
+		if q.Greeting.Name != "" && q.Greeting.Name == canonical(r) {
+			v := hit("this greeting is known from robots only", "HELO %s is a known robot's", quoted(q.Greeting.Name))
+			v.Effects = []Effect{{Kind: Offence, Rule: "helo.H17"}}
+			return v
+		}
+	}
+	return Pass()
+}
+
+// ourAddress objects to our public addresses only: a private one may well be the client's own as well, and H6 has it.
+func (s *HELO) ourAddress(q *Request, f *Facts) Verdict {
+	if h := &q.Greeting; h.Address.IsValid() && f.IsPublicAddress(h.Address, q) {
+		return hit("HELO with an address of this server, which is not yours", "HELO %s is an address of ours", quoted(h.Name))
+	}
+	return Pass()
+}
+
+func (s *HELO) ourName(q *Request, f *Facts) Verdict {
+	h := &q.Greeting
+	if h.Kind != HELODomain || !f.Own.IsName(h.Name, q) {
+		return Pass()
+	}
+	v := hit("HELO with the name of this server, which is not yours", "HELO %s is a name of ours", quoted(h.Name))
+	if f.BehindNAT(q) {
+		// Several hosts may share one name behind one address; without own.addresses there is no telling them apart.
+		v.Observe = true
+		v.Reason += "; only observed: this server has a private address, set own.addresses"
+	}
+	return v
+}
+
+func (s *HELO) bareAddress(q *Request, _ *Facts) Verdict {
+	h := &q.Greeting
+	if h.Kind != HELOAddress {
+		return Pass()
+	}
+	v := hit("HELO with an IP address needs brackets (RFC 5321 4.1.3)", "HELO %s is an address without brackets", quoted(h.Name))
+	if h.Address == q.Client {
+		v.Reason += ", the client's own"
+		v.Answers = always(points(20))
+	}
+	return v
+}
+
+func (s *HELO) foreignLiteral(q *Request, _ *Facts) Verdict {
+	h := &q.Greeting
+	if h.Kind != HELOLiteral || h.Fault != "" || neighbours(h.Address, q.Client) {
+		return Pass()
+	}
+	v := hit("HELO with an address literal that is not your address", "HELO %s is not the client's address", quoted(h.Name))
+	if Private(h.Address) || h.Address.IsLoopback() {
+		v.Reason += ", but a private one"
+		v.Answers = by(points(10), points(10), deny())
+	}
+	return v
+}
+
+// neighbours reports whether two addresses are in one /24 or one /64: a host with several addresses may name any.
+func neighbours(a, b netip.Addr) bool {
+	if a.Is4() != b.Is4() || !b.IsValid() {
+		return false
+	}
+	bits := 64
+	if a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	return err == nil && p.Contains(b)
+}
+
+func (s *HELO) localhost(q *Request, _ *Facts) Verdict {
+	if h := &q.Greeting; h.Kind == HELODomain && isLocalhost(h.Name) {
+		return hit("HELO with a name that every host has; use your own", "HELO %s is every host's name", quoted(h.Name))
+	}
+	return Pass()
+}
+
+func (s *HELO) dotless(q *Request, _ *Facts) Verdict {
+	if h := &q.Greeting; h.Dotless() {
+		return hit("HELO needs a fully qualified name (RFC 5321 4.1.1.1)", "HELO %s has no dot", quoted(h.Name))
+	}
+	return Pass()
+}
+
+func (s *HELO) illegal(q *Request, _ *Facts) Verdict {
+	h := &q.Greeting
+	switch {
+	case h.Fault != "":
+		return hit("HELO with an illegal name", "HELO %s: %s", quoted(h.Name), h.Fault)
+	case h.Underscore:
+		v := hit("HELO with an illegal name", "HELO %s: an underscore", quoted(h.Name))
+		v.Answers = always(points(5))
+		return v
+	}
+	return Pass()
+}
+
+func (s *HELO) topLevel(q *Request, _ *Facts) Verdict {
+	h := &q.Greeting
+	if h.Kind != HELODomain || h.Fault != "" || h.Dotless() {
+		return Pass()
+	}
+	if fault := topLevelFault(h.Name); fault != "" {
+		return hit("HELO with a name under a top-level domain that does not exist", "HELO %s: %s", quoted(h.Name), fault)
+	}
+	return Pass()
+}
+
+func (s *HELO) spelled(q *Request, _ *Facts) Verdict {
+	if h := &q.Greeting; h.Kind == HELODomain && spells(h.Name, q.Client) {
+		return hit("HELO with a name made of your address", "HELO %s spells the client's address", quoted(h.Name))
+	}
+	return Pass()
+}
+
+// changed compares the greetings of one security layer: STARTTLS makes the client start anew (RFC 3207 4.2).
+func (s *HELO) changed(q *Request, f *Facts) Verdict {
+	if len(f.Greetings) == 0 {
+		return unknown("what the client greeted with before")
+	}
+	last := f.Greetings[len(f.Greetings)-1]
+	for _, g := range f.Greetings {
+		if g.TLS == last.TLS && canonical(g.Name) != canonical(last.Name) {
+			return hit("your greeting changed within one connection", "HELO was %s, then %s", quoted(g.Name), quoted(last.Name))
+		}
+	}
+	return Pass()
+}

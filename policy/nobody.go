@@ -1,0 +1,135 @@
+package policy
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Nobody is the policy nobody: the web server's user has no business sending mail to the world. A hacked script sends as
+// that user; a site's own mail goes out under the site's account or through SMTP with a login.
+//
+// The user is the uid that Exim took from the process that submitted the message; a name or an id in the mail proves
+// nothing. A message to local recipients alone passes, and so does one whose recipients are not known.
+type Nobody struct {
+	Users        []string `toml:"users"`         // login names or uids that may not send to the world
+	AllowUsers   []string `toml:"allow_users"`   // exceptions from the users that are only observed
+	AllowDirs    []string `toml:"allow_dirs"`    // directories a script may stand in or under
+	AllowSenders []string `toml:"allow_senders"` // envelope senders, user@example.com or @example.com
+	Action       string   `toml:"action"`        // deny
+}
+
+func nobodyPolicy() Policy {
+	return Policy{
+		Name:   "nobody",
+		About:  "the web server's user does not mail the world",
+		Stages: at(RCPT, NotSMTP),
+		New:    func() Settings { return &Nobody{Users: []string{"nobody"}, Action: "deny"} },
+	}
+}
+
+// webUsers are observed until the configuration writes them out: on plain Debian every PHP site and every cron job of a
+// site runs as www-data.
+const webUsers = "www-data\x00apache\x00httpd\x00nginx\x00daemon"
+
+// Rules returns the one rule.
+func (s *Nobody) Rules() []Rule {
+	return []Rule{{ID: "N1", Title: "the web server's user sends to the world", Needs: NeedAccount,
+		Answers: always(deny()), Judge: s.judge}}
+}
+
+// Check finds an action that is not there and directories that are not absolute.
+func (s *Nobody) Check() []Mistake {
+	var m []Mistake
+	switch s.Action {
+	case "deny":
+	case "freeze":
+		m = append(m, Mistake{"action", "freeze needs the memory across connections, which this version does not have: write deny"})
+	default:
+		m = append(m, Mistake{"action", quoted(s.Action) + " is no action of this policy: write deny"})
+	}
+	for _, d := range s.AllowDirs {
+		if !path.IsAbs(d) || path.Clean(d) != d {
+			m = append(m, Mistake{"allow_dirs", quoted(d) + " is no clean absolute path; write /home/site/public_html"})
+		}
+	}
+	for _, a := range s.AllowSenders {
+		if i := strings.LastIndexByte(a, '@'); i < 0 || !IsHostname(a[i+1:]) {
+			m = append(m, Mistake{"allow_senders", quoted(a) + " is no sender; write user@example.com or @example.com"})
+		}
+	}
+	return m
+}
+
+func (s *Nobody) judge(q *Request, f *Facts) Verdict {
+	if f.Class != Local {
+		return Pass()
+	}
+	if !q.UID.Known {
+		return unknown("the uid of the sender")
+	}
+	banned, observed := s.lists(q.UID.Value, f.Account)
+	if !banned && !observed || s.excepted(q) || eximsOwn(q, f) {
+		return Pass()
+	}
+	where, remote := remoteRecipient(q)
+	if !remote.Known {
+		return unknown("whether a recipient is remote")
+	}
+	if !remote.Value {
+		return Pass()
+	}
+	v := hit("this user may not send mail to other hosts", "uid %d (%s) in %s sends to %s",
+		q.UID.Value, quoted(f.Account), quoted(q.CWD), quoted(where))
+	if !banned {
+		v.Observe = true
+		v.Reason += "; only observed: write " + f.Account + " into policy.nobody.users to enforce it"
+	}
+	return v
+}
+
+// lists says whether a user is written in users, or is a web server's user that is only observed.
+func (s *Nobody) lists(uid uint32, account string) (banned, observed bool) {
+	id := strconv.FormatUint(uint64(uid), 10)
+	named := func(list []string) bool {
+		return slices.Contains(list, id) || account != "" && slices.Contains(list, account)
+	}
+	if named(s.AllowUsers) {
+		return false, false
+	}
+	_, web := wordIndex(webUsers, account)
+	return named(s.Users), web
+}
+
+// excepted reports whether a directory or a sender may send whatever its user. The directory is the script's word,
+// true for one that does not know of the exception.
+func (s *Nobody) excepted(q *Request) bool {
+	for _, d := range s.AllowDirs {
+		if clean := path.Clean(q.CWD); clean == d || d == "/" || strings.HasPrefix(clean, d+"/") {
+			return true
+		}
+	}
+	sender := strings.ToLower(q.Sender.Value)
+	for _, a := range s.AllowSenders {
+		a = strings.ToLower(a)
+		if sender == a || strings.HasPrefix(a, "@") && strings.HasSuffix(sender, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// eximsOwn reports whether this is a bounce that Exim itself made: its uid, the null sender.
+func eximsOwn(q *Request, f *Facts) bool {
+	return f.EximUID.Known && q.UID == f.EximUID && q.Sender.Known && q.Sender.Value == ""
+}
+
+// remoteRecipient says whether mail leaves this host, and one recipient of that kind. In acl_not_smtp Exim counts them;
+// at RCPT, with sendmail -bs, a domain that Exim did not verify is not ours.
+func remoteRecipient(q *Request) (string, Maybe[bool]) {
+	if q.Stage == NotSMTP {
+		return q.RemoteFirst, Maybe[bool]{Value: q.RemoteCount.Value > 0, Known: q.RemoteCount.Known}
+	}
+	return q.Recipient, Maybe[bool]{Value: q.Verify == VerifyNone, Known: q.Verify != VerifyUnasked}
+}

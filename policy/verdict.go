@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Action is what Exim is asked to do. There is no accept: what we do not object to is still subject to the site's own
+// checks.
+type Action uint8
+
+// The actions, from no opinion to the hardest.
+const (
+	Dunno  Action = iota // no opinion
+	Defer                // refuse for now, 4yz
+	Deny                 // refuse for good, 5yz
+	Drop                 // refuse for good and close, 5yz
+	Freeze               // keep the message in the queue, unseen
+)
+
+const actionWords = "dunno\x00defer\x00deny\x00drop\x00freeze"
+
+// String returns the verb.
+func (a Action) String() string { return word(actionWords, int(a)) }
+
+// MarshalText writes the verb.
+func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// Score counts tenths of a point.
+type Score int
+
+// The thresholds of the sum of all scores.
+const (
+	RefuseAt Score = 50
+	MarkAt   Score = 30
+)
+
+// String writes the score with one decimal.
+func (s Score) String() string {
+	sign := ""
+	if s < 0 {
+		sign, s = "-", -s
+	}
+	return sign + strconv.Itoa(int(s/10)) + "." + strconv.Itoa(int(s%10))
+}
+
+// MarshalJSON writes a number with one decimal.
+func (s Score) MarshalJSON() ([]byte, error) { return []byte(s.String()), nil }
+
+// Answer is what one hit of a rule is worth: a hard action with its code, or a score.
+type Answer struct {
+	Action Action
+	Code   string // "550 5.7.1", its first digit fits the action (RFC 5321 4.2, RFC 3463)
+	Score  Score
+}
+
+// String returns the answer for a reader.
+func (a Answer) String() string {
+	if a.Action != Dunno {
+		return a.Action.String() + " " + a.Code
+	}
+	return "score " + a.Score.String()
+}
+
+// Answers has an answer for each preset.
+type Answers [3]Answer
+
+// by writes the answers in the order of the manual's columns.
+func by(lenient, rfc, strict Answer) Answers { return Answers{lenient, rfc, strict} }
+
+// always is the same answer in every preset.
+func always(a Answer) Answers { return Answers{a, a, a} }
+
+// points is a soft answer, in tenths.
+func points(tenths Score) Answer { return Answer{Score: tenths} }
+
+// deny is the hard answer of most rules: 550 and "delivery not authorised" (RFC 3463 3.8).
+func deny() Answer { return Answer{Action: Deny, Code: "550 5.7.1"} }
+
+// Graced returns a permanent refusal as a temporary one. Drop stays as it is, since Exim has no temporary drop.
+func (a Answer) Graced() Answer {
+	if a.Action != Deny || len(a.Code) < len("550 5") {
+		return a
+	}
+	return Answer{Action: Defer, Code: "451 4" + a.Code[len("550 5"):]}
+}
+
+// Verdict is what a judge found. The zero verdict passes.
+type Verdict struct {
+	Hit     bool
+	Unknown bool    // a fact was missing; never with Hit
+	Observe bool    // this hit must not refuse, whatever the mode; Reason says why
+	Answers Answers // when not zero, instead of the rule's own
+	Reason  string  // for the log and the trace: the value and what is wrong with it
+	Text    string  // for the client, one line, without code
+	Effects []Effect
+}
+
+// Pass is the verdict of a judge with nothing to object to.
+func Pass() Verdict { return Verdict{} }
+
+// unknown is the verdict of a judge without the fact it needs.
+func unknown(what string) Verdict { return Verdict{Unknown: true, Reason: what + " is not known"} }
+
+// hit objects, with a reason for the log and a text for the client.
+func hit(text, format string, args ...any) Verdict {
+	return Verdict{Hit: true, Text: text, Reason: fmt.Sprintf(format, args...)}
+}
+
+// EffectKind says what is to be remembered.
+type EffectKind uint8
+
+// The kinds of effect.
+const (
+	Offence EffectKind = iota + 1 // counts towards a ban of the client
+)
+
+// Effect is something a verdict asks the decider to remember. It is data: a judge changes nothing itself.
+type Effect struct {
+	Kind EffectKind
+	Rule string
+}
