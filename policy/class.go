@@ -30,6 +30,9 @@ const classWords = "outside\x00local\x00loopback\x00auth\x00submission\x00privat
 // String returns the class's word in the trace and the log; both relay classes are "relay".
 func (c Class) String() string { return word(classWords, int(c)) }
 
+// MarshalText writes the word.
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
 // Classes is a set of classes.
 type Classes uint16
 
@@ -154,4 +157,12 @@ func (e *Exempt) submissionPort(port int) bool {
 func ToPostmaster(address string) bool {
 	local, _, _ := strings.Cut(address, "@")
 	return strings.EqualFold(local, "postmaster") || strings.EqualFold(local, "abuse")
+}
+
+// Test says in a few words what a class did not find, for the trace.
+func (c Class) Test() string {
+	const tests = "\x00has a client address\x00not an address of this machine\x00not authenticated\x00not on a submission port\x00" +
+		"not a private address\x00not in Exim's relay_from_hosts\x00not in exempt.relay or relay_from_hosts\x00" +
+		"not to postmaster or abuse alone\x00not the null sender"
+	return word(tests, int(c))
 }

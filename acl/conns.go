@@ -1,0 +1,247 @@
+package acl
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"eximpolicyd/internal/origin"
+	"eximpolicyd/policy"
+)
+
+// Bounds of the connection table.
+const (
+	maxConns     = 16384     // Exim's smtp_accept_max is 20 by default, a busy site has thousands
+	connIdle     = time.Hour // longer than any of Exim's own time-outs in a session
+	maxGreetings = 4         // names of one connection: the first and the newest
+	maxGreeting  = 300       // octets of each, as the snippet sends; 4 * 300 * 16384 = 20 MB at the very worst
+)
+
+// conns is the connection table: what is remembered of an SMTP connection between its requests. It is keyed by Exim's
+// process and the client's address and port; the process is the peer of our socket, never what the request claims.
+//
+// Bound: maxConns entries, the oldest goes first. Lost on restart. A forgotten entry means that greetings, the owner of
+// a loopback connection and the proof that the connection exists are not known, which no rule objects to.
+type conns struct {
+	mu     sync.Mutex
+	table  *simplelru.LRU[connKey, *conn]
+	owners map[tuple]connKey // whose connection a 4-tuple is: the first process that named it
+	prover Prover
+}
+
+// Prover looks behind a connection. origin.Diag and /proc do it for serve.
+type Prover interface {
+	// Find returns the TCP socket of this machine with these two ends.
+	Find(local, remote netip.AddrPort) (s origin.Socket, found bool, err error)
+	// Started returns when a process started; it fails for one that is gone.
+	Started(pid int32) (uint64, error)
+}
+
+type connKey struct {
+	pid    int32
+	client netip.AddrPort
+}
+
+type tuple struct{ client, server netip.AddrPort }
+
+// conn is one entry. It is changed under the table's lock and copied out.
+type conn struct {
+	start  uint64 // of the process, so that a reused pid is another one
+	seen   time.Time
+	tuple  tuple
+	proven bool
+	uid    policy.Maybe[uint32] // who owns the other end of a connection from this machine
+
+	greetings []policy.Greeting // never changed in place: views share it
+	pending   recipient         // the recipient that was asked about last
+	accepted  int               // recipients that Exim had taken by then
+	others    bool              // one that was taken is neither postmaster nor abuse
+}
+
+type recipient uint8
+
+const (
+	noRecipient recipient = iota
+	toPostmaster
+	toOther
+)
+
+// view is what a request sees of its connection. The zero view knows nothing.
+type view struct {
+	proven         bool
+	uid            policy.Maybe[uint32]
+	greetings      []policy.Greeting
+	onlyPostmaster bool
+}
+
+func newConns(p Prover) *conns {
+	c := &conns{owners: make(map[tuple]connKey), prover: p}
+	// The only error is that of a size below 1.
+	c.table, _ = simplelru.NewLRU(maxConns, func(k connKey, e *conn) {
+		if c.owners[e.tuple] == k {
+			delete(c.owners, e.tuple)
+		}
+	})
+	return c
+}
+
+// note takes what a request tells about its connection and returns what is known of it then. own says that the client's
+// address is one of this machine. pid is the peer's.
+func (c *conns) note(pid int32, q *policy.Request, own bool, now time.Time) view {
+	if !q.Client.IsValid() || pid == 0 {
+		return view{}
+	}
+	key := connKey{pid, netip.AddrPortFrom(q.Client, port(q.ClientPort))}
+	c.mu.Lock()
+	known := c.table.Contains(key)
+	c.mu.Unlock()
+	opens := q.Stage == policy.Connect || q.Stage == policy.Helo && !known
+	if !opens && !known {
+		return view{}
+	}
+	start, err := c.prover.Started(pid)
+	if err != nil {
+		return view{}
+	}
+	if opens {
+		return c.open(key, start, q, own, now)
+	}
+	return c.follow(key, start, q, now)
+}
+
+// open makes an entry at CONNECT, or at HELO where Exim does not ask at CONNECT. Later is too late: a client that has
+// closed its end leaves no trace of who it was.
+func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now time.Time) view {
+	e := &conn{start: start, seen: now, tuple: tuple{key.client, netip.AddrPortFrom(q.Server, port(q.ServerPort))}}
+	exists := c.exists(q, e.tuple)
+	if own {
+		e.uid = c.owner(e.tuple)
+	}
+	c.mu.Lock()
+	first, named := c.owners[e.tuple]
+	c.mu.Unlock()
+	// Anybody on the machine can make an Exim process name the connection of another. The first that named it has it,
+	// as long as it lives.
+	copied := named && first.pid != key.pid && c.alive(first)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.proven = exists && !copied
+	c.table.Remove(key) // an old entry, with its tuple
+	c.table.Add(key, e)
+	if !copied {
+		c.owners[e.tuple] = key
+	}
+	e.hear(q, now)
+	return e.view()
+}
+
+// follow finds the entry of a later request. One that is too old, or of another process with the same number, is no
+// entry.
+func (c *conns) follow(key connKey, start uint64, q *policy.Request, now time.Time) view {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.table.Get(key)
+	if !ok || e.start != start || now.Sub(e.seen) > connIdle {
+		c.table.Remove(key)
+		return view{}
+	}
+	e.hear(q, now)
+	v := e.view()
+	if q.Stage == policy.Quit || q.Stage == policy.NotQuit {
+		c.table.Remove(key)
+	}
+	return v
+}
+
+// exists reports whether Exim's own end of the connection is there. Behind a proxy, its other end is the proxy's.
+func (c *conns) exists(q *policy.Request, t tuple) bool {
+	remote := t.client
+	if q.ProxyLocal.Addr().IsValid() {
+		remote = q.ProxyLocal
+	}
+	if !t.server.IsValid() || t.server.Port() == 0 || remote.Port() == 0 {
+		return false // exim -bh, or a local submission
+	}
+	s, found, err := c.prover.Find(t.server, remote)
+	return err == nil && found && s.Live()
+}
+
+// owner returns the user at the other end of a connection from this machine. A socket without an inode has been closed,
+// and the kernel then says root.
+func (c *conns) owner(t tuple) policy.Maybe[uint32] {
+	s, found, err := c.prover.Find(t.client, t.server)
+	return policy.Maybe[uint32]{Value: s.UID, Known: err == nil && found && s.Inode != 0}
+}
+
+// alive reports whether the process of an entry still runs.
+func (c *conns) alive(key connKey) bool {
+	c.mu.Lock()
+	e, ok := c.table.Peek(key)
+	c.mu.Unlock()
+	if !ok {
+		return false
+	}
+	start, err := c.prover.Started(key.pid)
+	return err == nil && start == e.start
+}
+
+// hear takes in what a request tells.
+func (e *conn) hear(q *policy.Request, now time.Time) {
+	e.seen = now
+	switch q.Stage {
+	case policy.Helo:
+		e.greet(q.HELO.Value, q.TLSCipher != "")
+	case policy.Mail:
+		e.pending, e.accepted, e.others = noRecipient, 0, false
+	case policy.RCPT, policy.Data:
+		e.settle(q.Recipients)
+		if q.Stage == policy.RCPT {
+			e.pending = toOther
+			if policy.ToPostmaster(q.Recipient) {
+				e.pending = toPostmaster
+			}
+		}
+	}
+}
+
+// settle learns from the number of recipients taken whether the last one asked about is among them.
+func (e *conn) settle(accepted int) {
+	switch {
+	case accepted < e.accepted: // a new message whose MAIL we did not see
+		e.others = accepted > 0
+	case accepted > e.accepted+1, accepted > e.accepted && e.pending != toPostmaster:
+		e.others = true
+	}
+	e.accepted, e.pending = accepted, noRecipient
+}
+
+// greet remembers a name, in memory of its own: the request's is as long as the request.
+func (e *conn) greet(name string, tls bool) {
+	g := policy.Greeting{Name: strings.Clone(name[:min(len(name), maxGreeting)]), TLS: tls}
+	list := e.greetings
+	if n := len(list); n > 0 && list[n-1] == g {
+		return
+	}
+	if len(list) == maxGreetings {
+		list = append(list[:1:1], list[2:]...)
+	}
+	e.greetings = append(list[:len(list):len(list)], g)
+}
+
+func (e *conn) view() view {
+	return view{
+		proven: e.proven, uid: e.uid, greetings: e.greetings,
+		onlyPostmaster: e.accepted > 0 && !e.others,
+	}
+}
+
+// port returns a port number; what Exim does not know is 0.
+func port(n int) uint16 {
+	if n < 0 || n > 65535 {
+		return 0
+	}
+	return uint16(n)
+}

@@ -1,0 +1,354 @@
+package acl
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"eximpolicyd/policy"
+)
+
+// Provider finds out facts. serve, check and replay differ in nothing but their provider.
+type Provider interface {
+	// Gather fills the facts of needs, and those that cost nothing, as far as it gets before ctx ends; it returns soon
+	// after that. What it does not fill stays unknown.
+	Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts)
+	// Proven reports whether the connection is known to exist. Only then may a verdict be remembered.
+	Proven() bool
+}
+
+// Decider holds a configuration and decides. It keeps nothing between requests and is safe for concurrent use; to
+// change the configuration, make another one.
+type Decider struct {
+	Rules  []policy.Bound
+	Own    *policy.Own
+	Exempt *policy.Exempt
+	Mode   policy.Mode // the top-level mode, for a static deny
+
+	// Fault is told of a rule that panicked, which is then skipped. It may be nil.
+	Fault func(rule string, cause any, stack []byte)
+}
+
+// Decision is the outcome of one request, in the words of check --json and of the decision line.
+type Decision struct {
+	Action policy.Action `json:"action"`
+	Code   string        `json:"code"`  // "550 5.7.1", of the objection made or only observed
+	Rule   string        `json:"rule"`  // "helo.H3", whose objection that is
+	Rules  []string      `json:"rules"` // all that hit, observed ones too
+	Score  policy.Score  `json:"score"` // of all that hit, capped
+	Mark   bool          `json:"mark"`  // the message is marked
+	Stage  policy.Stage  `json:"stage"`
+	Text   string        `json:"text"`  // for the client, without the code
+	Would  would         `json:"would"` // the action that was only observed
+	Trace  []Step        `json:"trace"`
+
+	ID        string          `json:"id"`
+	Class     policy.Class    `json:"class"`
+	Reason    string          `json:"-"` // of Rule, for the log
+	Synthetic bool            `json:"synthetic"`
+	Degraded  bool            `json:"degraded"`
+	Effects   []policy.Effect `json:"-"` // to be remembered; none of an unproven connection
+}
+
+// would is an action that was not taken; no action is an empty string.
+type would policy.Action
+
+// String returns the verb, or nothing.
+func (w would) String() string {
+	if policy.Action(w) == policy.Dunno {
+		return ""
+	}
+	return policy.Action(w).String()
+}
+
+// MarshalText writes the verb, or nothing.
+func (w would) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// Step is one line of a trace: a rule or an exemption, what it found and why.
+type Step struct {
+	Rule   string       `json:"rule"`
+	Mode   string       `json:"mode"`   // of a rule; empty for what has none
+	Result string       `json:"result"` // pass, hit, unknown, off, skip; applies and no for an exemption
+	Score  policy.Score `json:"score"`
+	Why    string       `json:"why"`
+}
+
+// Budget is how long a decision at a stage may take; after it Exim is answered with what is known then. Exim's own
+// time-out is 3 s and costs the client as much.
+func Budget(stage policy.Stage) time.Duration {
+	switch stage {
+	case policy.Mail, policy.RCPT:
+		return 1500 * time.Millisecond
+	case policy.Predata, policy.MIME, policy.Data, policy.NotSMTP:
+		return time.Second
+	}
+	return 200 * time.Millisecond
+}
+
+// Decide judges one request at the time now: explicit allow, exemption class, explicit deny, rules, scores. With trace,
+// the decision tells every step. When ctx ends, what is not known by then stays unknown and the decision is degraded.
+func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) Decision {
+	c := deciding{Decider: d, q: q, trace: trace}
+	c.f = policy.Facts{Now: now, Own: d.Own}
+	c.out = Decision{Stage: q.Stage, Synthetic: q.Client.IsValid() && !known.Proven()}
+
+	needs := policy.Need(0)
+	if q.Stage == policy.RCPT || q.Stage == policy.Data {
+		needs = policy.NeedAllMail
+	}
+	known.Gather(ctx, needs, q, &c.f)
+	if c.allowed() {
+		return c.out
+	}
+	c.exempt()
+	if !c.denied() {
+		if needs := c.choose(); needs != 0 {
+			known.Gather(ctx, needs, q, &c.f)
+		}
+		c.out.Degraded = ctx.Err() != nil
+		c.judge()
+	}
+	c.conclude()
+	return c.out
+}
+
+// deciding is one decision under way.
+type deciding struct {
+	*Decider
+	q     *policy.Request
+	f     policy.Facts
+	out   Decision
+	trace bool
+
+	all, enforced tally
+	graced        bool // a soft rule in its grace is among the enforced ones
+}
+
+func (c *deciding) step(s Step) {
+	if c.trace {
+		c.out.Trace = append(c.out.Trace, s)
+	}
+}
+
+func (c *deciding) allowed() bool {
+	allowed := c.Exempt.Allow.Has(c.q.Client)
+	if allowed {
+		c.step(Step{Rule: "allow", Result: "applies", Why: "in exempt.allow"})
+	} else {
+		c.step(Step{Rule: "allow", Result: "no", Why: "not in exempt.allow"})
+	}
+	return allowed
+}
+
+func (c *deciding) exempt() {
+	var why string
+	c.f.Class, why = c.Exempt.Of(c.q, &c.f)
+	c.out.Class = c.f.Class
+	if !c.trace {
+		return
+	}
+	for class := policy.Local; class <= policy.NullSender; class++ {
+		switch {
+		case class == c.f.Class:
+			c.step(Step{Rule: "exempt." + class.String(), Result: "applies", Why: why})
+		case class != policy.RelayHost && (class != policy.RelayNet || c.f.Class != policy.RelayHost): // one line for both
+			c.step(Step{Rule: "exempt." + class.String(), Result: "no", Why: class.Test()})
+		}
+	}
+}
+
+// denied applies exempt.deny: a drop before the client has said a word where only servers connect, else a deny at RCPT,
+// where an authenticated user has had his chance.
+func (c *deciding) denied() bool {
+	if !c.Exempt.Deny.Has(c.q.Client) {
+		c.step(Step{Rule: "deny", Result: "no", Why: "not in exempt.deny"})
+		return false
+	}
+	mode := policy.Enforce.Cap(c.Mode)
+	answer := policy.Answer{Code: "554 5.7.1"}
+	switch {
+	case c.f.Class.Unbannable() || mode == policy.Off:
+	case (c.q.Stage == policy.Connect || c.q.Stage == policy.Helo) && c.q.ServerPort == 25:
+		answer.Action = policy.Drop
+	case c.q.Stage == policy.RCPT:
+		answer.Action = policy.Deny
+	}
+	if answer.Action == policy.Dunno {
+		c.step(Step{Rule: "deny", Mode: mode.String(), Result: "skip", Why: "in exempt.deny, which does not apply here"})
+		return false
+	}
+	c.out.Rules = append(c.out.Rules, "deny")
+	c.step(Step{Rule: "deny", Mode: mode.String(), Result: "hit", Why: "in exempt.deny"})
+	v := policy.Verdict{Text: "mail from your address is not taken here", Reason: "in exempt.deny"}
+	c.object("deny", mode, answer, &v)
+	return mode == policy.Enforce
+}
+
+// again reports whether a rule objected at an earlier stage of this message and is judged once more for the sum.
+func (c *deciding) again(b *policy.Bound) bool {
+	return c.q.Stage == policy.Data && b.Policy.Cap > 0 && b.Policy.Stages.Has(policy.RCPT)
+}
+
+// asked reports whether a rule is judged at this stage, for this client.
+func (c *deciding) asked(b *policy.Bound) bool {
+	return (b.Policy.Stages.Has(c.q.Stage) || c.again(b)) && b.Mode != policy.Off &&
+		!b.Policy.Skip.Has(c.f.Class) && !b.Skip.Has(c.f.Class)
+}
+
+// choose returns the facts that the rules asked need.
+func (c *deciding) choose() (needs policy.Need) {
+	for i := range c.Rules {
+		if b := &c.Rules[i]; c.asked(b) {
+			needs |= b.Needs
+		}
+	}
+	return needs
+}
+
+func (c *deciding) judge() {
+	for i := range c.Rules {
+		b := &c.Rules[i]
+		switch {
+		case c.asked(b):
+			v := c.ask(b)
+			c.weigh(b, &v)
+		case !c.trace || !b.Policy.Stages.Has(c.q.Stage):
+		case b.Mode == policy.Off:
+			c.step(Step{Rule: b.Name, Mode: b.Mode.String(), Result: "off"})
+		default:
+			c.step(Step{Rule: b.Name, Mode: b.Mode.String(), Result: "skip", Why: "skipped for class " + c.f.Class.String()})
+		}
+	}
+}
+
+// ask calls a judge. One that panics has no opinion: a mistake of ours must not cost mail.
+func (c *deciding) ask(b *policy.Bound) (v policy.Verdict) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			v = policy.Verdict{Unknown: true, Reason: "the rule failed, see the log"}
+			if c.Fault != nil {
+				c.Fault(b.Name, cause, debug.Stack())
+			}
+		}
+	}()
+	return b.Judge(c.q, &c.f)
+}
+
+// weigh turns a verdict into an objection, a score or nothing.
+func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
+	mode := b.Mode
+	if v.Observe {
+		mode = mode.Cap(policy.Observe)
+	}
+	again := c.again(b)
+	answer := policy.Answer{}
+	result := "pass"
+	switch {
+	case v.Unknown:
+		result = "unknown"
+	case v.Hit:
+		result = "hit"
+		answer = b.Answer(v, c.q.Stage, c.f.Now)
+		c.out.Rules = append(c.out.Rules, b.Name)
+		if !again && !c.out.Synthetic {
+			c.out.Effects = append(c.out.Effects, v.Effects...)
+		}
+	}
+	if c.trace && !(again && answer.Score == 0) {
+		c.step(Step{Rule: b.Name, Mode: mode.String(), Result: result, Score: answer.Score, Why: why(v, answer)})
+	}
+	switch {
+	case answer.Action != policy.Dunno && !again: // asked again, an objection has had its stage
+		c.object(b.Name, mode, answer, v)
+	case answer.Score != 0:
+		c.all.add(b, answer.Score)
+		if mode == policy.Enforce {
+			c.enforced.add(b, answer.Score)
+			c.graced = c.graced || c.f.Now.Before(b.GraceUntil)
+		}
+	}
+}
+
+func why(v *policy.Verdict, a policy.Answer) string {
+	if v.Hit && a.Action != policy.Dunno {
+		return v.Reason + ": " + a.String()
+	}
+	return v.Reason
+}
+
+// object decides by an enforced objection if none has decided yet, or notes an observed one.
+func (c *deciding) object(rule string, mode policy.Mode, a policy.Answer, v *policy.Verdict) {
+	switch {
+	case c.out.Action != policy.Dunno:
+		return
+	case mode == policy.Enforce:
+		c.out.Action, c.out.Would = a.Action, would(policy.Dunno)
+	case c.out.Would == would(policy.Dunno):
+		c.out.Would = would(a.Action)
+	default:
+		return
+	}
+	c.out.Rule, c.out.Code, c.out.Text, c.out.Reason = rule, a.Code, v.Text, v.Reason
+}
+
+// conclude sums the scores, if no hard objection decided, and completes the decision.
+func (c *deciding) conclude() {
+	c.out.Score = c.all.sum()
+	enforced := c.enforced.sum()
+	refuse := policy.Answer{Action: policy.Deny, Code: "550 5.7.1"}
+	if c.graced {
+		refuse = refuse.Graced()
+	}
+	v := policy.Verdict{Text: "too much speaks against this message", Reason: "score " + c.out.Score.String()}
+	switch {
+	case c.q.Stage != policy.RCPT && c.q.Stage != policy.Data:
+	case enforced >= policy.RefuseAt:
+		c.object("score", policy.Enforce, refuse, &v)
+	case c.out.Score >= policy.RefuseAt:
+		c.object("score", policy.Observe, refuse, &v)
+	}
+	c.out.Mark = c.q.Stage == policy.Data && c.out.Action == policy.Dunno && enforced >= policy.MarkAt
+	if c.trace && (c.q.Stage == policy.RCPT || c.q.Stage == policy.Data) {
+		c.step(c.scoreStep(enforced))
+	}
+}
+
+func (c *deciding) scoreStep(enforced policy.Score) Step {
+	s := Step{Rule: "score", Result: "pass", Score: c.out.Score}
+	if c.out.Score >= policy.RefuseAt || c.out.Mark {
+		s.Result = "hit"
+	}
+	s.Why = "enforced " + enforced.String() + ", refused at " + policy.RefuseAt.String() + ", marked at " + policy.MarkAt.String()
+	return s
+}
+
+// tally adds up scores: of one group the highest counts, of one policy no more than its cap.
+type tally struct {
+	total  policy.Score // of the policies before
+	policy *policy.Policy
+	part   policy.Score // of this policy
+	group  string
+	most   policy.Score // of this group
+}
+
+// add takes the scores policy by policy, and group by group, as the table has them.
+func (t *tally) add(b *policy.Bound, s policy.Score) {
+	if t.policy != b.Policy {
+		*t = tally{total: t.sum(), policy: b.Policy}
+	}
+	switch {
+	case b.Group == "":
+		t.part += s
+	case b.Group != t.group:
+		t.part, t.group, t.most = t.part+s, b.Group, s
+	case s > t.most:
+		t.part, t.most = t.part+s-t.most, s
+	}
+}
+
+func (t *tally) sum() policy.Score {
+	if t.policy == nil {
+		return t.total
+	}
+	return t.total + min(t.part, t.policy.Cap)
+}

@@ -1,0 +1,205 @@
+package acl
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"eximpolicyd/internal/origin"
+	"eximpolicyd/policy"
+)
+
+// Bounds of the server.
+const (
+	defaultSeats  = 8192            // connections judged or waited for at once; under 5 kB each
+	turnedAway    = 256             // connections told that there is no seat, and listened out, at once
+	readDeadline  = 2 * time.Second // for a whole request; Exim writes it in one call
+	writeDeadline = time.Second     // a reply fits the socket's buffer; this is for a peer that made it tiny
+	maxLinger     = 4 << 20         // octets read and thrown away behind a request that was answered early
+	maxBackoff    = time.Second     // between tries to accept when the system has no descriptors left
+)
+
+// Settings are what the configuration says of the door. A reload swaps them whole.
+type Settings struct {
+	Decider *Decider
+	Peers   map[uint32]bool // uids that may ask; Exim's, root, our own
+	Prove   bool            // ask the kernel whether a connection exists; else believe every request
+	Privacy Privacy
+	Log     *slog.Logger
+}
+
+// Server answers Exim on a Unix socket. One connection is one request and one reply. Make it with NewServer.
+type Server struct {
+	settings   atomic.Pointer[Settings]
+	bypass     string
+	seats      chan struct{}
+	away       chan struct{}
+	conns      *conns
+	interfaces origin.Interfaces
+	ids        *sequence
+	buffers    sync.Pool
+	handlers   sync.WaitGroup
+}
+
+// NewServer makes a server for a socket path, with so many seats; 0 means 8,192. While a file named bypass stands beside
+// the socket, every request is answered with no opinion.
+func NewServer(socket string, seats int, prover Prover, s *Settings) *Server {
+	if seats <= 0 {
+		seats = defaultSeats
+	}
+	srv := &Server{
+		bypass: filepath.Join(filepath.Dir(socket), "bypass"),
+		seats:  make(chan struct{}, seats),
+		away:   make(chan struct{}, turnedAway),
+		conns:  newConns(prover),
+		ids:    newSequence(),
+	}
+	srv.buffers.New = func() any { b := make([]byte, 0, 4<<10); return &b }
+	srv.Swap(s)
+	return srv
+}
+
+// Swap puts new settings in force. A request that is being judged is finished with the old ones.
+func (s *Server) Swap(settings *Settings) { s.settings.Store(settings) }
+
+// Serve accepts connections until ctx ends, then closes the listener and returns when every request under way has been
+// answered, which takes no longer than the read deadline and the longest budget together.
+func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer s.handlers.Wait()
+	backoff := time.Duration(0)
+	for {
+		c, err := l.AcceptUnix()
+		switch {
+		case err == nil:
+			backoff = 0
+			s.admit(c)
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return nil
+		default: // out of descriptors: they come back when connections end
+			backoff = min(max(2*backoff, 5*time.Millisecond), maxBackoff)
+			s.settings.Load().Log.Error("cannot accept a connection, waiting", "error", err, "wait", backoff)
+			pause(ctx, backoff)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// admit gives a connection a seat, or tells it at once that there is none. Serve waits for the goroutines; each ends by
+// the deadline it sets.
+func (s *Server) admit(c *net.UnixConn) {
+	c.SetReadDeadline(time.Now().Add(readDeadline))
+	select {
+	case s.seats <- struct{}{}:
+		s.handlers.Go(func() {
+			defer func() { <-s.seats }()
+			s.handle(c)
+		})
+		return
+	default:
+	}
+	busy := Reply{Note: "busy"}
+	c.Write(busy.Append(nil))
+	s.settings.Load().Log.Warn("no free seat, a request is answered with no opinion", "seats", cap(s.seats))
+	select {
+	case s.away <- struct{}{}:
+		s.handlers.Go(func() {
+			defer func() { <-s.away }()
+			s.linger(c)
+		})
+	default:
+		c.Close()
+	}
+}
+
+// linger reads what a client still sends and closes. Closing over unread octets would make the reply an error to Exim.
+func (s *Server) linger(c *net.UnixConn) {
+	defer c.Close()
+	c.CloseWrite()
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	for total := 0; total < maxLinger; {
+		n, err := c.Read((*buf)[:cap(*buf)])
+		total += n
+		if err != nil {
+			return
+		}
+	}
+}
+
+// handle reads one request, answers it, and writes the decision line.
+func (s *Server) handle(c *net.UnixConn) {
+	settings := s.settings.Load()
+	peer, err := origin.PeerOf(c)
+	if err != nil {
+		settings.Log.Error("cannot ask who is calling", "error", err)
+		s.answer(c, Reply{Note: "unknown peer"}, true)
+		return
+	}
+	if !settings.Peers[peer.UID] {
+		settings.Log.Warn("refused a caller: its uid is not in listen.peers", "uid", peer.UID, "pid", peer.PID)
+		s.answer(c, Reply{Note: "not allowed to ask"}, true)
+		return
+	}
+	buf, err := s.read(c)
+	defer s.release(buf)
+	raw := *buf
+	switch q, bad := parse(raw, err); {
+	case string(raw) == resetRequest:
+		c.Close()
+	case bad != nil:
+		settings.Log.Warn("a request is answered with no opinion", "error", bad, "pid", peer.PID)
+		s.answer(c, Reply{Note: bad.Error()}, true)
+	default:
+		s.decide(c, settings, peer, q)
+	}
+}
+
+// decide judges a well-formed request.
+func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q *policy.Request) {
+	now := time.Now()
+	if _, err := os.Lstat(s.bypass); err == nil {
+		s.answer(c, Reply{Note: "bypass"}, false)
+		settings.Log.Info("bypassed", "stage", q.Stage.String(), "file", s.bypass)
+		return
+	}
+	known := live{peer: peer}
+	known.interfaces = s.interfaces.Addresses(now)
+	known.view = s.conns.note(peer.PID, q, ownAddress(q, known.interfaces), now)
+	known.proven = known.view.proven || !settings.Prove
+
+	ctx, cancel := context.WithTimeout(context.Background(), Budget(q.Stage))
+	d := settings.Decider.Decide(ctx, q, now, &known, false)
+	cancel()
+	d.ID = s.ids.next(now)
+	reply := d.Reply(q)
+	s.answer(c, reply, false)
+	logDecision(settings, &d, q, known.view.uid, time.Since(now))
+}
+
+// answer writes a reply and closes. early says that the client may still be sending.
+func (s *Server) answer(c *net.UnixConn, r Reply, early bool) {
+	var line [512]byte
+	c.SetWriteDeadline(time.Now().Add(writeDeadline))
+	c.Write(r.Append(line[:0]))
+	if early {
+		s.linger(c)
+		return
+	}
+	c.Close()
+}

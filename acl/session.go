@@ -1,0 +1,139 @@
+package acl
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"eximpolicyd/internal/origin"
+	"eximpolicyd/policy"
+)
+
+// Session judges a request at its stage as a session of one recipient that comes to that stage, and stops at the first
+// stage that refuses. The decision is the last one, with the rules, the trace and the first observed objection of all.
+func (d *Decider) Session(ctx context.Context, q *policy.Request, now time.Time, known Provider) Decision {
+	var session Decision
+	for _, stage := range stagesTo(q.Stage) {
+		part := d.Decide(ctx, until(stage, q), now, known, true)
+		session.join(part)
+		if part.Action != policy.Dunno {
+			break
+		}
+	}
+	return session
+}
+
+// stagesTo returns the stages that a session passes before it comes to one, and that one.
+func stagesTo(last policy.Stage) []policy.Stage {
+	if last == policy.NotSMTP || last == policy.NotSMTPStart {
+		return []policy.Stage{last}
+	}
+	var stages []policy.Stage
+	for _, s := range []policy.Stage{policy.Connect, policy.Helo, policy.Mail, policy.RCPT, policy.Data} {
+		if s < last {
+			stages = append(stages, s)
+		}
+	}
+	return append(stages, last)
+}
+
+// until returns what Exim knows of a request at an earlier stage.
+func until(stage policy.Stage, q *policy.Request) *policy.Request {
+	early := *q
+	early.Stage = stage
+	if stage == q.Stage {
+		if stage == policy.Data && early.Recipients == 0 {
+			early.Recipients = 1
+		}
+		return &early
+	}
+	early.Recipients = 0
+	if stage < policy.RCPT {
+		early.Recipient, early.Verify = "", policy.VerifyUnasked
+	}
+	if stage < policy.Mail {
+		early.Sender, early.AuthAs, early.AuthBy = policy.Maybe[string]{}, "", ""
+	}
+	if stage < policy.Helo {
+		early.HELO, early.Greeting = policy.Maybe[string]{}, policy.HELOName{}
+	}
+	return &early
+}
+
+// join takes over a later decision of the same session.
+func (d *Decision) join(part Decision) {
+	earlier := *d
+	*d = part
+	d.Rules = earlier.Rules
+	for _, r := range part.Rules {
+		if !has(d.Rules, r) {
+			d.Rules = append(d.Rules, r)
+		}
+	}
+	d.Trace = earlier.Trace
+	for _, s := range part.Trace {
+		d.joinStep(s)
+	}
+	d.Effects = append(earlier.Effects, part.Effects...)
+	if part.Action == policy.Dunno && earlier.Would != would(policy.Dunno) {
+		d.Would, d.Rule, d.Code, d.Text, d.Reason = earlier.Would, earlier.Rule, earlier.Code, earlier.Text, earlier.Reason
+	}
+}
+
+// joinStep puts a step into the trace in place of the one of the same name: the later stage knows more.
+func (d *Decision) joinStep(s Step) {
+	for i := range d.Trace {
+		if d.Trace[i].Rule != s.Rule {
+			continue
+		}
+		if d.Trace[i].Result != "hit" || s.Result == "hit" {
+			d.Trace[i] = s
+		}
+		return
+	}
+	d.Trace = append(d.Trace, s)
+}
+
+func has(list []string, s string) bool {
+	for _, t := range list {
+		if s == t {
+			return true
+		}
+	}
+	return false
+}
+
+// Given is the provider of check: the request says everything, and the connection counts as proven. What a daemon
+// would ask the network is not known.
+type Given struct {
+	Interfaces []netip.Addr
+}
+
+// Gather takes the facts from the request.
+func (g Given) Gather(_ context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) {
+	f.Interfaces = g.Interfaces
+	f.ClientName = q.ClientName
+	f.OnlyPostmaster = q.Stage == policy.Data && q.Recipients == 1 && policy.ToPostmaster(q.Recipient)
+	if needs&policy.NeedAccount != 0 {
+		f.Account = account(q)
+	}
+	if needs&policy.NeedGreetings != 0 && q.HELO.Known && q.TLSCipher == "" {
+		for _, name := range q.HELOHistory {
+			f.Greetings = append(f.Greetings, policy.Greeting{Name: name})
+		}
+	}
+	if needs&policy.NeedGreetings != 0 && q.HELO.Known {
+		f.Greetings = append(f.Greetings, policy.Greeting{Name: q.HELO.Value, TLS: q.TLSCipher != ""})
+	}
+}
+
+// Proven is true: a request that somebody typed is about a connection that he means.
+func (g Given) Proven() bool { return true }
+
+func account(q *policy.Request) string {
+	if !q.UID.Known {
+		return ""
+	}
+	name, _ := origin.Account(q.UID.Value)
+	return name
+}
