@@ -1,0 +1,28 @@
+#!/bin/sh
+# Installs what the tests need and is not there. Without root, or where apt-get cannot, it says what to run.
+set -eu
+missing=""
+need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"; }
+need exim4 exim4-daemon-heavy
+need swaks swaks
+need php php-cli
+need unshare util-linux
+need strace strace
+if [ -x /usr/sbin/exim4 ] && ! /usr/sbin/exim4 -bV 2>/dev/null | grep -q Content_Scanning; then
+	missing="$missing exim4-daemon-heavy"
+fi
+[ -n "$missing" ] || exit 0
+how="apt-get update && apt-get install -y --no-install-recommends$missing"
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+	echo "the tests need$missing: run, as root, $how" >&2
+	exit 69
+fi
+echo "installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # a list of words
+{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >/tmp/eximpolicyd-apt.$$ 2>&1 || {
+	tail -n 20 "/tmp/eximpolicyd-apt.$$" >&2
+	echo "cannot install$missing: run, as root, $how" >&2
+	exit 69
+}
+rm -f "/tmp/eximpolicyd-apt.$$"
