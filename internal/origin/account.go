@@ -3,6 +3,7 @@ package origin
 import (
 	"os/user"
 	"strconv"
+	"strings"
 )
 
 // Account returns the name of the account that has this uid. No such account, [NoUID], and an account database that
@@ -22,21 +23,27 @@ func Account(uid uint32) (name string, ok bool) {
 }
 
 // UID returns the uid of the account name, which may also be the uid itself, in decimal; that is then taken as it
-// stands, whether such an account exists or not. ok is false as with Account, and it waits like Account.
+// stands, whether such an account exists or not. ok is false as with Account, the uid then [NoUID], and it waits
+// like Account.
 //
 // Digits are always a number, never a name (chown(1) tries the name first): a setting then means the same user on
 // every host, and it does not change its meaning because somebody adds an account.
 func UID(name string) (uid uint32, ok bool) {
-	if digits(name) {
-		n, err := strconv.ParseUint(name, 10, 32)
-		return uint32(n), err == nil && uint32(n) != NoUID
+	if strings.Contains(name, "\x00") { // the C library would read up to it: "root\x00x" is not root
+		return NoUID, false
 	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		return 0, false
+	if !digits(name) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return NoUID, false
+		}
+		name = u.Uid
 	}
-	n, err := strconv.ParseUint(u.Uid, 10, 32)
-	return uint32(n), err == nil && uint32(n) != NoUID
+	n, err := strconv.ParseUint(name, 10, 32)
+	if err != nil || uint32(n) == NoUID {
+		return NoUID, false
+	}
+	return uint32(n), true
 }
 
 // digits says that s is nothing but decimal digits, and not empty.

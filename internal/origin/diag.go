@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -29,7 +30,7 @@ const (
 )
 
 var (
-	errNoModule = errors.New("sock_diag does not find a socket of our own: a kernel without tcp_diag?")
+	errNoModule = errors.New("sock_diag does not find a socket of our own (a kernel without tcp_diag)")
 	errFamilies = errors.New("not two addresses of one family")
 	errOther    = errors.New("the kernel answered with an unexpected message")
 	errBusy     = fmt.Errorf("waiting for a turn: %w", os.ErrDeadlineExceeded)
@@ -64,19 +65,19 @@ func NewDiag() (*Diag, error) {
 
 // try looks for a listening socket that it makes.
 func (d *Diag) try() error {
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false) // Go's listeners are MPTCP else, and we ask for TCP
+	l, err := plain.Listen(context.Background(), "tcp4", "127.0.0.1:0")
+	none := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	if err != nil {
-		if l, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv6loopback}); err != nil {
-			return fmt.Errorf("trying sock_diag: %w", err)
-		}
+		l, err = plain.Listen(context.Background(), "tcp6", "[::1]:0")
+		none = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
+	}
+	if err != nil {
+		return fmt.Errorf("trying sock_diag: %w", err)
 	}
 	defer l.Close() // nobody connects to it
-	local := unmap(l.Addr().(*net.TCPAddr).AddrPort())
-	none := netip.IPv4Unspecified()
-	if local.Addr().Is6() {
-		none = netip.IPv6Unspecified()
-	}
-	_, found, err := d.Find(local, netip.AddrPortFrom(none, 0))
+	_, found, err := d.Find(l.Addr().(*net.TCPAddr).AddrPort(), none)
 	if err == nil && !found {
 		err = errNoModule
 	}

@@ -24,7 +24,8 @@
 // not accepted yet.
 //
 // The uid is the one that made the socket: a proxy's for what it forwards, root's if a program made the socket
-// before it gave up root. A uid of another user namespace is told as the overflow uid, 65534.
+// before it gave up root. A uid of another user namespace is told as the overflow uid, 65534. An MPTCP socket keeps
+// its inode and its true uid for a while after it is closed.
 //
 // # Why the question is exact, without NLM_F_DUMP
 //
@@ -55,11 +56,11 @@ type Peer struct {
 var errNoPeer = errors.New("the kernel names no peer")
 
 // PeerOf asks the kernel who connected c (SO_PEERCRED): one system call, no waiting. On a socket that is not
-// connected it is an error. Safe for concurrent use.
+// connected, and on one that is closed ([net.ErrClosed]), it is an error and nobody's uid. Safe for concurrent use.
 func PeerOf(c *net.UnixConn) (Peer, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return Peer{}, fmt.Errorf("peer credentials: %w", err)
+		return Peer{UID: NoUID, GID: NoUID}, fmt.Errorf("peer credentials: %w", err)
 	}
 	var cred *unix.Ucred
 	var sockErr error
@@ -67,10 +68,10 @@ func PeerOf(c *net.UnixConn) (Peer, error) {
 		cred, sockErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
 	if err = errors.Join(err, sockErr); err != nil {
-		return Peer{}, fmt.Errorf("peer credentials: %w", err)
+		return Peer{UID: NoUID, GID: NoUID}, fmt.Errorf("peer credentials: %w", err)
 	}
 	if cred.Uid == NoUID {
-		return Peer{}, fmt.Errorf("peer credentials: %w", errNoPeer)
+		return Peer{UID: NoUID, GID: NoUID}, fmt.Errorf("peer credentials: %w", errNoPeer)
 	}
 	return Peer{PID: cred.Pid, UID: cred.Uid, GID: cred.Gid}, nil
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// statSize holds /proc/PID/stat up to its field 22, whatever the numbers are: pid 7, comm 64 with its brackets, state
-// 1, eleven int of 11, eight unsigned long of 20, starttime 20, and a blank after each of the 22: below 400.
+// statSize holds /proc/PID/stat up to its field 22, whatever the numbers are: pid 7, name 64 and its brackets, state 1,
+// nine numbers of 32 bits (11 octets each), ten of 64 bits (20 each), and a blank behind each of the 22: below 400.
 const statSize = 512
 
 // startField is the place of starttime (proc_pid_stat(5): field 22) counted from the state (field 3), the first
