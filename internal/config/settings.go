@@ -1,0 +1,235 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"eximpolicyd/policy"
+)
+
+// settingKeys are the fields of a policy's settings that have a toml tag. An about tag has the line that explains one.
+func settingKeys(name string, s policy.Settings) []key {
+	v := reflect.ValueOf(s)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return nil
+	}
+	v = v.Elem()
+	var keys []key
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		word, _, _ := strings.Cut(field.Tag.Get("toml"), ",")
+		if word == "" || word == "-" || !field.IsExported() {
+			continue
+		}
+		dst := v.Field(i)
+		about := field.Tag.Get("about")
+		if about == "" {
+			about = explained(name, word)
+		}
+		if about == "" {
+			about = typeOf(dst.Type())
+		}
+		keys = append(keys, key{name: word, about: about, value: write(dst), example: "...",
+			read: func(a *arg) { a.into(dst) }})
+	}
+	return keys
+}
+
+// into reads a value into a field, which stays as it is if the value is wrong.
+func (a *arg) into(dst reflect.Value) {
+	bad := len(a.mistakes)
+	fresh := reflect.New(dst.Type()).Elem()
+	if a.decode(fresh); len(a.mistakes) == bad {
+		dst.Set(fresh)
+	}
+}
+
+func (a *arg) decode(dst reflect.Value) {
+	if u, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if s, ok := a.text(); ok {
+			if err := u.UnmarshalText([]byte(s)); err != nil {
+				a.fail("%v", err)
+			}
+		}
+		return
+	}
+	switch want := typeOf(dst.Type()); {
+	case dst.Type() == reflect.TypeFor[time.Duration]():
+		a.duration(dst)
+	case dst.Kind() == reflect.String:
+		if s, ok := a.text(); ok {
+			dst.SetString(s)
+		}
+	case dst.Kind() == reflect.Bool:
+		if a.value.kind != unstable.Bool {
+			a.wrong(want)
+			return
+		}
+		dst.SetBool(a.value.text == "true")
+	case dst.CanInt() || dst.CanUint():
+		a.integer(dst, want)
+	case dst.CanFloat():
+		f, err := strconv.ParseFloat(strings.ReplaceAll(a.value.text, "_", ""), 64)
+		if a.value.kind != unstable.Float && a.value.kind != unstable.Integer {
+			a.wrong(want)
+		} else if err != nil || dst.OverflowFloat(f) {
+			a.fail("%s is out of range", a.value.text)
+		} else {
+			dst.SetFloat(f)
+		}
+	case dst.Kind() == reflect.Slice:
+		a.slice(dst)
+	default:
+		a.fail("can't be set in a file: %s is no type of a key", dst.Type())
+	}
+}
+
+// duration reads 90s or 1h30m. Its kind is an integer's, of nanoseconds, which nobody means.
+func (a *arg) duration(dst reflect.Value) {
+	s, ok := a.text()
+	if !ok {
+		return
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		a.fail("%s is no duration: write one like 90s or 1h30m", quoted(s))
+		return
+	}
+	dst.SetInt(int64(d))
+}
+
+func (a *arg) integer(dst reflect.Value, want string) {
+	if a.value.kind != unstable.Integer {
+		a.wrong(want)
+		return
+	}
+	n, err := strconv.ParseInt(a.value.text, 0, 64)
+	switch {
+	case err != nil, dst.CanInt() && dst.OverflowInt(n), dst.CanUint() && (n < 0 || dst.OverflowUint(uint64(n))):
+		a.fail("%s is out of range", printable(a.value.text, 40))
+	case dst.CanInt():
+		dst.SetInt(n)
+	default:
+		dst.SetUint(uint64(n))
+	}
+}
+
+// slice reads a list. An empty one is nil, as in settings that nobody wrote.
+func (a *arg) slice(dst reflect.Value) {
+	if a.value.kind != unstable.Array {
+		hint := ""
+		if a.value.kind == unstable.String {
+			hint = ": write [" + quoted(a.value.text) + "]"
+		}
+		a.fail("must be a list, not %s%s", a.value.noun(), hint)
+		return
+	}
+	if len(a.value.list) == 0 {
+		return
+	}
+	dst.Set(reflect.MakeSlice(dst.Type(), len(a.value.list), len(a.value.list)))
+	for i := range a.value.list {
+		item := &arg{a.reader, a.key, &a.value.list[i]}
+		item.decode(dst.Index(i))
+	}
+}
+
+// typeOf says what a field wants.
+func typeOf(t reflect.Type) string {
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return "a text in quotes"
+	}
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return `a duration like "90s"`
+	case t.Kind() == reflect.Bool:
+		return "true or false, without quotes"
+	case t.Kind() == reflect.String:
+		return "a text in quotes"
+	case t.Kind() == reflect.Float32 || t.Kind() == reflect.Float64:
+		return "a number without quotes"
+	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
+		return "a whole number without quotes"
+	case t.Kind() == reflect.Slice:
+		return "a list of such: " + typeOf(t.Elem())
+	}
+	return t.String()
+}
+
+// write returns a field as TOML, or nothing if it can't be written.
+func write(v reflect.Value) string {
+	if m, ok := v.Addr().Interface().(encoding.TextMarshaler); ok {
+		b, err := m.MarshalText()
+		if err != nil {
+			return ""
+		}
+		return quote(string(b))
+	}
+	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if s, ok := v.Interface().(fmt.Stringer); ok {
+			return quote(s.String())
+		}
+		return ""
+	}
+	switch {
+	case v.Type() == reflect.TypeFor[time.Duration]():
+		return quote(v.Interface().(time.Duration).String())
+	case v.Kind() == reflect.String:
+		return quote(v.String())
+	case v.Kind() == reflect.Bool:
+		return strconv.FormatBool(v.Bool())
+	case v.CanInt():
+		return strconv.FormatInt(v.Int(), 10)
+	case v.CanUint():
+		return strconv.FormatUint(v.Uint(), 10)
+	case v.CanFloat():
+		return float(v.Float())
+	case v.Kind() == reflect.Slice:
+		items := make([]string, v.Len())
+		for i := range items {
+			items[i] = write(v.Index(i))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	return ""
+}
+
+// float writes a number with the point that makes it one of TOML's floats; a whole one would be read all the same.
+func float(f float64) string {
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+// explained has the lines for settings without an about tag.
+func explained(policy, key string) string {
+	switch policy + "." + key {
+	case "helo.robots":
+		return "greetings of known robots, for H17"
+	case "messageid.except_senders":
+		return "sender domains, with what is under them, that this policy passes by"
+	case "messageid.date_ahead":
+		return "days; a Date further ahead is wrong, 0: not judged"
+	case "messageid.date_old":
+		return "days; an older Date is wrong, 0: not judged"
+	case "nobody.users":
+		return "login names or uids that may not send to the world"
+	case "nobody.allow_users":
+		return "exceptions from the users that are only observed: www-data, apache, httpd, nginx, daemon"
+	case "nobody.allow_dirs":
+		return "directories in or under which a script may send"
+	case "nobody.allow_senders":
+		return "envelope senders that may send: user@example.com or @example.com"
+	case "nobody.action":
+		return "deny"
+	}
+	return ""
+}
