@@ -1,0 +1,42 @@
+# make          what there is
+# make run      serve in the foreground as any user; ENFORCE=forgeries refuses forged greetings
+# make test     everything, with real Exim; installs what is missing
+# make bench    the figures of the README, in interleaved pairs
+# make fuzz     every fuzz target for FUZZTIME
+
+GO          ?= go
+FUZZTIME    ?= 20s
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+export CGO_ENABLED ?= 1
+
+.PHONY: help build run test lint install-tests bench fuzz clean
+help:
+	@sed -n 's/^# //p' Makefile
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s -o bin/eximpolicyd ./cmd/eximpolicyd
+
+run: build
+	@test/run.sh $(ENFORCE)
+
+test: install-tests lint
+	set -o pipefail; $(GO) test -race -timeout 20m -json ./... | $(GO) run ./test/tally
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+install-tests:
+	@test/install.sh
+
+bench: install-tests
+	$(GO) run ./test/bench
+
+fuzz:
+	@test/fuzz.sh $(FUZZTIME)
+
+clean:
+	rm -rf bin run
+
+SHELL := /bin/bash
