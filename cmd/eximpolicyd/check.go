@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/origin"
+	"eximpolicyd/policy"
+)
+
+// checker is the subcommand check with its flags.
+type checker struct {
+	config, now, jsonl  string
+	dryRun, json, noDNS bool
+
+	out     io.Writer
+	decider *acl.Decider
+	given   acl.Given
+	at      time.Time
+}
+
+func checkCommand() *cobra.Command {
+	c := &checker{}
+	cmd := &cobra.Command{
+		Use:   "check NAME=VALUE...",
+		Short: "judge one request, or a file of them, and show every rule",
+		Long: `Judge a request with the names of the wire protocol (go doc ./acl) as a session of one recipient up to its
+protocol_state, RCPT if none is given, stopping at the first stage that refuses. A name that is not given is a
+fact that is not known. helo_history=a,b are greetings before this one, client_name= is a confirmed PTR.
+
+Nothing is sent to a daemon and nothing is remembered.`,
+		Example: `  eximpolicyd check client_address=203.0.113.7 helo_name=localhost
+  eximpolicyd check --json protocol_state=DATA client_address=203.0.113.7 helo_name=mx.example.com msgid_present=0`,
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.config, "config", "", "configuration `FILE`")
+	f.BoolVar(&c.dryRun, "dry-run", false, "observe everything, whatever the configuration enforces")
+	f.BoolVar(&c.json, "json", false, "print one JSON object")
+	f.StringVar(&c.jsonl, "jsonl", "", "judge a `FILE` (- is standard input) of one JSON object a line, print one a line")
+	f.StringVar(&c.now, "now", "", "judge as of a `TIME` of RFC 3339")
+	f.BoolVar(&c.noDNS, "no-dns", false, "ask no DNS; no rule of this version does")
+	return cmd
+}
+
+func (c *checker) run(cmd *cobra.Command, args []string) error {
+	c.out = cmd.OutOrStdout()
+	c.at = time.Now()
+	if c.now != "" {
+		at, err := time.Parse(time.RFC3339, c.now)
+		if err != nil {
+			return fail(exUsage, "write it as 2026-12-01T08:00:00Z", "--now %q is no time of RFC 3339", c.now)
+		}
+		c.at = at
+	}
+	conf, err := load(c.config)
+	if err != nil {
+		return err
+	}
+	c.decider = decider(conf, most(c.dryRun))
+	var interfaces origin.Interfaces
+	c.given.Interfaces = interfaces.Addresses(c.at)
+	switch {
+	case c.jsonl != "" && len(args) > 0:
+		return fail(exUsage, "give either a file or a request", "--jsonl takes no NAME=VALUE")
+	case c.jsonl != "":
+		return c.lines(cmd.InOrStdin())
+	case len(args) == 0:
+		return fail(exUsage, "try eximpolicyd check client_address=203.0.113.7 helo_name=localhost", "no request given")
+	}
+	pairs, err := parsePairs(args)
+	if err != nil {
+		return err
+	}
+	d, err := c.judge(pairs)
+	if err != nil {
+		return fail(exData, "go doc ./acl lists the names and their values", "%w", err)
+	}
+	if c.json {
+		return json.NewEncoder(c.out).Encode(d)
+	}
+	return printDecision(c.out, d)
+}
+
+func (c *checker) judge(pairs []acl.Pair) (acl.Decision, error) {
+	q, err := acl.NewRequest(pairs)
+	if err != nil {
+		return acl.Decision{}, err
+	}
+	d := c.decider.Session(context.Background(), q, c.at, c.given)
+	if d.Rules == nil {
+		d.Rules = []string{}
+	}
+	return d, nil
+}
+
+func parsePairs(args []string) ([]acl.Pair, error) {
+	pairs := make([]acl.Pair, 0, len(args))
+	for _, a := range args {
+		name, value, ok := strings.Cut(a, "=")
+		if !ok {
+			return nil, fail(exUsage, "write helo_name=mx.example.com", "%q is no NAME=VALUE", a)
+		}
+		pairs = append(pairs, acl.Pair{Name: name, Value: value})
+	}
+	return pairs, nil
+}
+
+// lines judges JSON lines. A line that is no request is answered by an object with an error, so that output and input
+// have the same number of lines, and told on standard error.
+func (c *checker) lines(stdin io.Reader) error {
+	in, name := stdin, "standard input"
+	if c.jsonl != "-" {
+		file, err := os.Open(c.jsonl)
+		if err != nil {
+			return fail(exNoInput, "", "%w", err)
+		}
+		defer file.Close()
+		in, name = file, c.jsonl
+	}
+	scan := bufio.NewScanner(in)
+	scan.Buffer(nil, 1<<20)
+	out := bufio.NewWriter(c.out)
+	encode := json.NewEncoder(out)
+	bad, n := 0, 0
+	for scan.Scan() {
+		n++
+		if len(strings.TrimSpace(scan.Text())) == 0 {
+			continue
+		}
+		var answer any
+		d, err := c.line(scan.Bytes())
+		answer = d
+		if err != nil {
+			bad++
+			fmt.Fprintf(os.Stderr, "eximpolicyd: %s:%d: %v\n", name, n, err)
+			answer = map[string]any{"error": err.Error(), "line": n}
+		}
+		if err := encode.Encode(answer); err != nil {
+			return err
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if err := scan.Err(); err != nil {
+		return fail(exData, "a line holds one request and is at most 1 MB", "%s:%d: %w", name, n+1, err)
+	}
+	if bad > 0 {
+		return fail(exData, "", "%s: %d of %d lines are no requests", name, bad, n)
+	}
+	return nil
+}
+
+func (c *checker) line(line []byte) (acl.Decision, error) {
+	var object map[string]any
+	decode := json.NewDecoder(strings.NewReader(string(line)))
+	decode.UseNumber()
+	if err := decode.Decode(&object); err != nil {
+		return acl.Decision{}, fmt.Errorf("no JSON object: %w", err)
+	}
+	if decode.More() {
+		return acl.Decision{}, fmt.Errorf("more than one JSON object")
+	}
+	var pairs []acl.Pair
+	for name, value := range object {
+		text, ok := valueText(value)
+		if !ok {
+			return acl.Decision{}, fmt.Errorf("the value of %q is no string, number or list of strings", name)
+		}
+		if value != nil {
+			pairs = append(pairs, acl.Pair{Name: name, Value: text})
+		}
+	}
+	return c.judge(pairs)
+}
+
+// valueText writes a JSON value as the protocol does: true as 1, a list with commas.
+func valueText(value any) (string, bool) {
+	switch v := value.(type) {
+	case nil:
+		return "", true
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		if v {
+			return "1", true
+		}
+		return "0", true
+	case []any:
+		var list []string
+		for _, item := range v {
+			s, ok := item.(string)
+			if !ok {
+				return "", false
+			}
+			list = append(list, s)
+		}
+		return strings.Join(list, ","), true
+	}
+	return "", false
+}
+
+// printDecision writes the trace as a table and the outcome below it.
+func printDecision(out io.Writer, d acl.Decision) error {
+	width := 0
+	for _, s := range d.Trace {
+		width = max(width, len(s.Rule))
+	}
+	paint := painter(out)
+	w := bufio.NewWriter(out)
+	for _, s := range d.Trace {
+		score := ""
+		if s.Score != 0 {
+			score = s.Score.String()
+		}
+		fmt.Fprintf(w, "%-*s  %-7s  %s  %4s  %s\n", width, s.Rule, s.Mode, paint(s.Result, fmt.Sprintf("%-7s", s.Result)), score, s.Why)
+	}
+	fmt.Fprintln(w)
+	switch {
+	case d.Action != policy.Dunno:
+		fmt.Fprintf(w, "%s at %s: %s %s (%s)\n", paint("hit", d.Action.String()), d.Stage, d.Code, d.Text, d.Rule)
+	case d.Would.String() != "":
+		fmt.Fprintf(w, "dunno, but would %s: %s %s (%s is only observed)\n", d.Would, d.Code, d.Text, d.Rule)
+	case d.Mark:
+		fmt.Fprintf(w, "dunno, and the message is marked: score %s\n", d.Score)
+	default:
+		fmt.Fprintf(w, "dunno: no opinion, score %s\n", d.Score)
+	}
+	return w.Flush()
+}
+

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"eximpolicyd/internal/config"
+	"eximpolicyd/policy"
+)
+
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "print the default configuration, or check a file"}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "default", Short: "print a configuration with every key, its default and what it does", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				_, err := fmt.Fprint(cmd.OutOrStdout(), config.DefaultText(policy.Table()))
+				return err
+			},
+		},
+		&cobra.Command{
+			Use: "check FILE", Short: "tell every mistake of a configuration, with line and column", Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				if _, err := load(args[0]); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: no mistake\n", args[0])
+				return err
+			},
+		})
+	return cmd
+}

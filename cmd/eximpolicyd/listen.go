@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// mtaGroups are the groups that mail servers run as, by system; the first that exists owns the socket.
+func mtaGroups() []string { return []string{"Debian-exim", "exim", "mailnull", "mail"} }
+
+// listen opens the socket for Exim's group. A socket that nobody answers on is removed; one that somebody does is left
+// alone.
+func listen(path, group string, log *slog.Logger) (*net.UnixListener, error) {
+	gid, err := groupID(group)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeDir(filepath.Dir(path), gid); err != nil {
+		return nil, err
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	old := unix.Umask(0o117) // the socket is 0660 from its first moment
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	unix.Umask(old)
+	if err != nil {
+		return nil, fail(exUnavailable, "may this user write there?", "cannot listen on %s: %w", path, err)
+	}
+	if gid >= 0 {
+		if err := os.Lchown(path, -1, gid); err != nil {
+			l.Close()
+			return nil, fail(exPermission, "the daemon's user must be a member of the group", "cannot give %s to group %d: %w", path, gid, err)
+		}
+	}
+	if dir := hiding(filepath.Dir(path)); dir != "" && os.Getuid() == 0 {
+		log.Warn("Exim cannot reach the socket below this folder, and mail passes unasked", "socket", path, "folder", dir)
+	}
+	return l, nil
+}
+
+// groupID returns the group of the socket, -1 to leave it as it is: only root can give a socket to any group.
+func groupID(name string) (int, error) {
+	if name != "" {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return -1, fail(exConfig, "exim -bP exim_group tells Exim's", "listen.group: %w", err)
+		}
+		return strconv.Atoi(g.Gid)
+	}
+	if os.Getuid() != 0 {
+		return -1, nil
+	}
+	for _, name := range mtaGroups() {
+		if g, err := user.LookupGroup(name); err == nil {
+			return strconv.Atoi(g.Gid)
+		}
+	}
+	return -1, nil
+}
+
+func makeDir(dir string, gid int) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fail(exPermission, "make the folder, or choose another with --socket", "cannot make the socket's folder: %w", err)
+	}
+	if gid >= 0 {
+		if err := os.Lchown(dir, -1, gid); err != nil {
+			return fail(exPermission, "", "cannot give %s to group %d: %w", dir, gid, err)
+		}
+	}
+	return nil
+}
+
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fail(exPermission, "", "%w", err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return fail(exUnavailable, "remove it, or choose another --socket", "%s exists and is no socket", path)
+	}
+	c, err := net.Dial("unix", path)
+	if err == nil {
+		c.Close()
+		return fail(exTemporary, "stop it first", "another daemon listens on %s", path)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fail(exPermission, "", "cannot tell whether a daemon listens on %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fail(exPermission, "", "%w", err)
+	}
+	return nil
+}
+
+// hiding returns the first folder above and including dir that a user other than its owner and group cannot enter.
+func hiding(dir string) string {
+	for {
+		if info, err := os.Stat(dir); err == nil && info.Mode()&0o011 == 0 {
+			return dir
+		}
+		if parent := filepath.Dir(dir); parent != dir {
+			dir = parent
+			continue
+		}
+		return ""
+	}
+}

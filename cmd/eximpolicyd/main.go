@@ -1,0 +1,135 @@
+// Command eximpolicyd is a policy daemon for Exim: it refuses forged HELOs, bad Message-IDs and mail from the web
+// server's user, or, in dry run, only says what it would have done.
+//
+// This file is the wiring, and the only one that knows all packages. Every subcommand has a file of its own.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/config"
+	"eximpolicyd/policy"
+)
+
+// defaultConfig is read when no --config is given and it exists.
+const defaultConfig = "/etc/eximpolicyd/eximpolicyd.toml"
+
+// Exit codes of sysexits(3).
+const (
+	exUsage       = 64
+	exData        = 65
+	exNoInput     = 66
+	exUnavailable = 69
+	exTemporary   = 75
+	exPermission  = 77
+	exConfig      = 78
+)
+
+// failure is an error with its exit code and, on a line of its own, what to do about it.
+type failure struct {
+	code int
+	err  error
+	hint string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func fail(code int, hint, format string, args ...any) error {
+	return &failure{code, fmt.Errorf(format, args...), hint}
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	root := command()
+	root.SetArgs(args)
+	err := root.Execute()
+	if err == nil {
+		return 0
+	}
+	f := &failure{code: exUsage, err: err, hint: "see " + root.Name() + " --help"}
+	errors.As(err, &f)
+	var mistakes config.Mistakes
+	if errors.As(err, &mistakes) {
+		for _, m := range mistakes {
+			fmt.Fprintln(os.Stderr, "eximpolicyd:", m.Error())
+		}
+	} else {
+		fmt.Fprintln(os.Stderr, "eximpolicyd:", f.err)
+	}
+	if f.hint != "" {
+		fmt.Fprintln(os.Stderr, "eximpolicyd: hint:", f.hint)
+	}
+	return f.code
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "eximpolicyd",
+		Short:         "a policy daemon for Exim: refuse forged HELOs, bad Message-IDs, mail from the web server's user",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(serveCommand(), checkCommand(), askCommand(), configCommand(), snippetsCommand(), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "print the version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "eximpolicyd %s (%s %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// release is the version of the source; a build from a tagged module knows better.
+const release = "0.1.0"
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return release
+}
+
+// load reads a configuration: the file named, else the default file, else the embedded defaults.
+func load(file string) (*config.Config, error) {
+	if file == "" {
+		if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+			return config.Default(), nil
+		}
+		file = defaultConfig
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		return nil, &failure{exConfig, err, "eximpolicyd config default prints a file with every key"}
+	}
+	return c, nil
+}
+
+// decider puts a configuration into force, at most in the mode given.
+func decider(c *config.Config, most policy.Mode) *acl.Decider {
+	mode := c.Mode.Cap(most)
+	return &acl.Decider{
+		Rules: policy.Bind(policy.Table(), c.Policies, mode), Own: c.Own, Exempt: &c.Exempt, Mode: mode,
+	}
+}
+
+// most is the mode that --dry-run leaves.
+func most(dryRun bool) policy.Mode {
+	if dryRun {
+		return policy.Observe
+	}
+	return policy.Enforce
+}

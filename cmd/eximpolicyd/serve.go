@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/config"
+	"eximpolicyd/internal/origin"
+	"eximpolicyd/policy"
+)
+
+// server is the subcommand serve with its flags.
+type server struct {
+	config, socket string
+	dryRun         bool
+	log            *slog.Logger
+}
+
+func serveCommand() *cobra.Command {
+	s := &server{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "answer Exim on the socket, in the foreground",
+		Long: `Answer Exim's questions until SIGTERM or SIGINT. SIGHUP reads the configuration again; a bad file leaves the old one
+in force and says why. While a file named bypass stands beside the socket, every answer is "no opinion".
+
+Without --config, ` + defaultConfig + ` is read, or the embedded defaults, which observe everything.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.OutOrStdout()) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.config, "config", "", "configuration `FILE`")
+	f.StringVar(&s.socket, "socket", "", "`PATH` of the socket, instead of listen.socket")
+	f.BoolVar(&s.dryRun, "dry-run", false, "observe everything, whatever the configuration enforces")
+	return cmd
+}
+
+func (s *server) run(out io.Writer) error {
+	conf, err := load(s.config)
+	if err != nil {
+		return err
+	}
+	if s.socket != "" {
+		conf.Listen.Socket = s.socket
+	}
+	s.log = newLog(conf.Log)
+	prover := newProver(s.log)
+	defer prover.Close()
+	settings, err := s.settings(conf, s.log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	l, err := listen(conf.Listen.Socket, conf.Listen.Group, s.log)
+	if err != nil {
+		return err
+	}
+	srv := acl.NewServer(conf.Listen.Socket, 0, prover, settings)
+	s.greet(out, conf, settings.Decider)
+	done := make(chan struct{})
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go func() { // ends with ctx; run waits for it
+		defer close(done)
+		s.reload(ctx, hup, srv, conf.Listen.Socket)
+	}()
+	err = srv.Serve(ctx, l)
+	stop()
+	<-done
+	s.log.Info("stopped")
+	return err
+}
+
+// reload swaps the configuration at each SIGHUP until ctx ends.
+func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Server, socket string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		}
+		conf, err := load(s.config)
+		if err != nil {
+			s.log.Error("the configuration is not changed", "error", err)
+			continue
+		}
+		if conf.Listen.Socket != socket && s.socket == "" {
+			s.log.Warn("listen.socket changes with a restart only", "listening", socket, "configured", conf.Listen.Socket)
+		}
+		settings, err := s.settings(conf, newLog(conf.Log))
+		if err != nil {
+			s.log.Error("the configuration is not changed", "error", err)
+			continue
+		}
+		s.log = settings.Log
+		srv.Swap(settings)
+		s.log.Info("configuration read", "file", s.config, "rules", summary(settings.Decider.Rules))
+	}
+}
+
+// settings puts a configuration into what the door takes.
+func (s *server) settings(c *config.Config, log *slog.Logger) (*acl.Settings, error) {
+	d := decider(c, most(s.dryRun))
+	d.Fault = func(rule string, cause any, stack []byte) {
+		log.Error("a rule failed and is skipped; please report this", "rule", rule, "cause", fmt.Sprint(cause), "stack", string(stack))
+	}
+	privacy, ok := acl.ParsePrivacy(c.Log.Privacy)
+	if !ok {
+		return nil, fail(exConfig, "full, hashed or none", "log.privacy %q is not known", c.Log.Privacy)
+	}
+	peers, err := allowedPeers(c.Listen.Peers)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Listen.Prove {
+		log.Warn("listen.prove is off: any local user can make Exim ask about an address of his choosing, and what is then " +
+			"remembered may shut out somebody else; use it only for an Exim in another network name space")
+	}
+	return &acl.Settings{Decider: d, Peers: peers, Prove: c.Listen.Prove, Privacy: privacy, Log: log}, nil
+}
+
+// allowedPeers returns the uids that may ask: those configured, or root, ourselves and the users Exim runs as on the
+// systems we know.
+func allowedPeers(names []string) (map[uint32]bool, error) {
+	peers := map[uint32]bool{0: true, uint32(os.Getuid()): true}
+	for _, name := range names {
+		uid, ok := origin.UID(name)
+		if !ok {
+			return nil, fail(exConfig, "write the user that Exim runs as: exim -bP exim_user", "listen.peers: there is no user %q", name)
+		}
+		peers[uid] = true
+	}
+	if len(names) == 0 {
+		for _, name := range []string{"Debian-exim", "exim", "mailnull", "mail"} {
+			if uid, ok := origin.UID(name); ok {
+				peers[uid] = true
+			}
+		}
+	}
+	return peers, nil
+}
+
+// prover asks the kernel.
+type prover struct{ *origin.Diag }
+
+// newProver goes on without a kernel that tells of its sockets: then no connection is proven, and nothing remembered.
+func newProver(log *slog.Logger) prover {
+	d, err := origin.NewDiag()
+	if err != nil {
+		log.Error("the kernel tells nothing of its sockets, so every request is synthetic and nothing is remembered; "+
+			"load the modules inet_diag and tcp_diag", "error", err)
+		return prover{&origin.Diag{}} // answers net.ErrClosed
+	}
+	return prover{d}
+}
+
+// Started returns when a process started.
+func (prover) Started(pid int32) (uint64, error) { return origin.Started(pid) }
+
+// greet tells an operator who starts the daemon by hand what he has.
+func (s *server) greet(out io.Writer, c *config.Config, d *acl.Decider) {
+	socket := c.Listen.Socket
+	fmt.Fprintf(out, "eximpolicyd %s listens on %s\n", version(), socket)
+	enforced := byMode(d.Rules, policy.Enforce)
+	fmt.Fprintf(out, "enforce: %s\n", orNone(enforced))
+	fmt.Fprintf(out, "observe: %s\n", orNone(byMode(d.Rules, policy.Observe)))
+	if !slices.Contains(enforced, "helo.H3") {
+		fmt.Fprintf(out, "to refuse forged greetings, write into the configuration: %s\n", forgeries)
+	}
+	if len(c.Own.Addresses) == 0 && !hasPublic(time.Now()) {
+		fmt.Fprintln(out, "this host has no public address, so helo.H3 only observes what comes to a private one: set own.addresses")
+	}
+	fmt.Fprintf(out, "try: %s ask --socket %s protocol_state=RCPT client_address=203.0.113.7 helo_name=localhost recipient=you@example.com\n",
+		os.Args[0], socket)
+	s.log.Info("listening", "socket", socket, "rules", summary(d.Rules), "version", version())
+}
+
+// forgeries is the line that enforces the rules that no honest sender breaks.
+const forgeries = `policy.helo.rules = {H2 = "enforce", H3 = "enforce", H17 = "enforce"}`
+
+func byMode(rules []policy.Bound, mode policy.Mode) []string {
+	var names []string
+	for i := range rules {
+		if rules[i].Mode == mode {
+			names = append(names, rules[i].Name)
+		}
+	}
+	return names
+}
+
+// orNone writes rules by policy: helo.H1 H2 H3; messageid.M1 M2.
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	var b strings.Builder
+	last := ""
+	for _, name := range names {
+		policy, id, _ := strings.Cut(name, ".")
+		switch {
+		case policy == last:
+			b.WriteString(" " + id)
+		case last == "":
+			b.WriteString(name)
+		default:
+			b.WriteString("; " + name)
+		}
+		last = policy
+	}
+	return b.String()
+}
+
+func summary(rules []policy.Bound) string {
+	return fmt.Sprintf("%d enforced, %d observed, %d off",
+		len(byMode(rules, policy.Enforce)), len(byMode(rules, policy.Observe)), len(byMode(rules, policy.Off)))
+}
+
+func hasPublic(now time.Time) bool {
+	var own origin.Interfaces
+	for _, a := range own.Addresses(now) {
+		if !policy.Private(a) && !a.IsLoopback() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	eximsnippets "eximpolicyd/exim-snippets"
+)
+
+func snippetsCommand() *cobra.Command {
+	var flavour, dir, socket, timeout string
+	cmd := &cobra.Command{
+		Use:   "snippets --flavour NAME",
+		Short: "print what Exim's configuration needs to ask the daemon",
+		Long: `Print the files of one flavour of Exim configuration, each under its name and the place it goes to, or write them
+below --dir. Flavours: ` + strings.Join(eximsnippets.Flavours(), ", ") + `.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dir != "" {
+				abs, err := filepath.Abs(dir)
+				if err != nil {
+					return err
+				}
+				dir = abs
+			}
+			files, err := eximsnippets.Render(flavour, eximsnippets.Options{Socket: socket, Timeout: timeout, Dir: dir})
+			if err != nil {
+				return fail(exUsage, "eximpolicyd snippets --help", "%w", err)
+			}
+			for _, f := range files {
+				if dir == "" {
+					fmt.Fprintf(cmd.OutOrStdout(), "# ===== %s\n# ===== %s\n%s\n", f.Name, f.Place, f.Text)
+					continue
+				}
+				path := filepath.Join(dir, filepath.FromSlash(f.Name))
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					return fail(exPermission, "", "%w", err)
+				}
+				if err := os.WriteFile(path, []byte(f.Text), 0o644); err != nil {
+					return fail(exPermission, "", "%w", err)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s\n    %s\n", path, f.Place)
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flavour, "flavour", "", "`NAME` of the flavour: "+strings.Join(eximsnippets.Flavours(), ", "))
+	f.StringVar(&dir, "dir", "", "write the files below this `FOLDER`")
+	f.StringVar(&socket, "socket", eximsnippets.DefaultSocket, "`PATH` of the daemon's socket")
+	f.StringVar(&timeout, "timeout", eximsnippets.DefaultTimeout, "what one question may cost, whole `SECONDS` with their unit")
+	if err := cmd.MarkFlagRequired("flavour"); err != nil {
+		return cmd
+	}
+	return cmd
+}

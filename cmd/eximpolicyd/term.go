@@ -1,0 +1,36 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// isTerminal reports whether something is written to a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// painter returns a function that colours a text by what a step found, on a terminal and without NO_COLOR only.
+func painter(w io.Writer) func(result, text string) string {
+	if !isTerminal(w) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return func(_, text string) string { return text }
+	}
+	return func(result, text string) string {
+		switch result {
+		case "hit":
+			return "\x1b[31m" + text + "\x1b[0m"
+		case "applies":
+			return "\x1b[32m" + text + "\x1b[0m"
+		case "no", "off", "skip":
+			return "\x1b[2m" + text + "\x1b[0m"
+		}
+		return text
+	}
+}
