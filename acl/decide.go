@@ -42,7 +42,7 @@ type Decision struct {
 	Would  would         `json:"would"` // the action that was only observed
 	Trace  []Step        `json:"trace"`
 
-	ID        string          `json:"id"`
+	ID        string          `json:"id,omitempty"`
 	Class     policy.Class    `json:"class"`
 	Reason    string          `json:"-"` // of Rule, for the log
 	Synthetic bool            `json:"synthetic"`
@@ -90,7 +90,7 @@ func Budget(stage policy.Stage) time.Duration {
 func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) Decision {
 	c := deciding{Decider: d, q: q, trace: trace}
 	c.f = policy.Facts{Now: now, Own: d.Own}
-	c.out = Decision{Stage: q.Stage, Synthetic: q.Client.IsValid() && !known.Proven()}
+	c.out = Decision{Rules: []string{}, Stage: q.Stage, Synthetic: q.Client.IsValid() && !known.Proven()}
 
 	needs := policy.Need(0)
 	if q.Stage == policy.RCPT || q.Stage == policy.Data {
@@ -121,7 +121,6 @@ type deciding struct {
 	trace bool
 
 	all, enforced tally
-	graced        bool // a soft rule in its grace is among the enforced ones
 }
 
 func (c *deciding) step(s Step) {
@@ -181,7 +180,7 @@ func (c *deciding) denied() bool {
 	c.step(Step{Rule: "deny", Mode: mode.String(), Result: "hit", Why: "in exempt.deny"})
 	v := policy.Verdict{Text: "mail from your address is not taken here", Reason: "in exempt.deny"}
 	c.object("deny", mode, answer, &v)
-	return mode == policy.Enforce
+	return true // observed or not: a dry run shows what would have been, and the rules would not have been asked
 }
 
 // again reports whether a rule objected at an earlier stage of this message and is judged once more for the sum.
@@ -261,10 +260,10 @@ func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
 	case answer.Action != policy.Dunno && !again: // asked again, an objection has had its stage
 		c.object(b.Name, mode, answer, v)
 	case answer.Score != 0:
-		c.all.add(b, answer.Score)
+		graced := c.f.Now.Before(b.GraceUntil)
+		c.all.add(b, answer.Score, graced)
 		if mode == policy.Enforce {
-			c.enforced.add(b, answer.Score)
-			c.graced = c.graced || c.f.Now.Before(b.GraceUntil)
+			c.enforced.add(b, answer.Score, graced)
 		}
 	}
 }
@@ -295,17 +294,13 @@ func (c *deciding) object(rule string, mode policy.Mode, a policy.Answer, v *pol
 func (c *deciding) conclude() {
 	c.out.Score = c.all.sum()
 	enforced := c.enforced.sum()
-	refuse := policy.Answer{Action: policy.Deny, Code: "550 5.7.1"}
-	if c.graced {
-		refuse = refuse.Graced()
-	}
 	v := policy.Verdict{Text: "too much speaks against this message", Reason: "score " + c.out.Score.String()}
 	switch {
 	case c.q.Stage != policy.RCPT && c.q.Stage != policy.Data:
 	case enforced >= policy.RefuseAt:
-		c.object("score", policy.Enforce, refuse, &v)
+		c.object("score", policy.Enforce, c.enforced.refusal(), &v)
 	case c.out.Score >= policy.RefuseAt:
-		c.object("score", policy.Observe, refuse, &v)
+		c.object("score", policy.Observe, c.all.refusal(), &v)
 	}
 	c.out.Mark = c.q.Stage == policy.Data && c.out.Action == policy.Dunno && enforced >= policy.MarkAt
 	if c.trace && (c.q.Stage == policy.RCPT || c.q.Stage == policy.Data) {
@@ -329,13 +324,15 @@ type tally struct {
 	part   policy.Score // of this policy
 	group  string
 	most   policy.Score // of this group
+	graced bool         // a rule in its grace is among them
 }
 
 // add takes the scores policy by policy, and group by group, as the table has them.
-func (t *tally) add(b *policy.Bound, s policy.Score) {
+func (t *tally) add(b *policy.Bound, s policy.Score, graced bool) {
 	if t.policy != b.Policy {
-		*t = tally{total: t.sum(), policy: b.Policy}
+		*t = tally{total: t.sum(), policy: b.Policy, graced: t.graced}
 	}
+	t.graced = t.graced || graced
 	switch {
 	case b.Group == "":
 		t.part += s
@@ -351,4 +348,13 @@ func (t *tally) sum() policy.Score {
 		return t.total
 	}
 	return t.total + min(t.part, t.policy.Cap)
+}
+
+// refusal is the answer to a sum that is too high.
+func (t *tally) refusal() policy.Answer {
+	a := policy.Answer{Action: policy.Deny, Code: "550 5.7.1"}
+	if t.graced {
+		a = a.Graced()
+	}
+	return a
 }

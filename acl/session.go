@@ -12,7 +12,7 @@ import (
 // Session judges a request at its stage as a session of one recipient that comes to that stage, and stops at the first
 // stage that refuses. The decision is the last one, with the rules, the trace and the first observed objection of all.
 func (d *Decider) Session(ctx context.Context, q *policy.Request, now time.Time, known Provider) Decision {
-	var session Decision
+	session := Decision{Rules: []string{}, Trace: []Step{}}
 	for _, stage := range stagesTo(q.Stage) {
 		part := d.Decide(ctx, until(stage, q), now, known, true)
 		session.join(part)
@@ -48,8 +48,13 @@ func until(stage policy.Stage, q *policy.Request) *policy.Request {
 		return &early
 	}
 	early.Recipients = 0
+	if stage < policy.Data {
+		early.QueueID, early.ListID, early.SpamScore = "", "", ""
+		early.MessageID, early.Date, early.From = policy.Field{}, policy.Field{}, policy.Field{}
+		early.MessageIDSize = 0
+	}
 	if stage < policy.RCPT {
-		early.Recipient, early.Verify = "", policy.VerifyUnasked
+		early.Recipient, early.Verify, early.VerifyFailure = "", policy.VerifyUnasked, ""
 	}
 	if stage < policy.Mail {
 		early.Sender, early.AuthAs, early.AuthBy = policy.Maybe[string]{}, "", ""
@@ -80,11 +85,16 @@ func (d *Decision) join(part Decision) {
 	}
 }
 
-// joinStep puts a step into the trace in place of the one of the same name: the later stage knows more.
+// joinStep puts a step into the trace in place of the one of the same name: the later stage knows more. The sum of the
+// scores stays last.
 func (d *Decision) joinStep(s Step) {
 	for i := range d.Trace {
 		if d.Trace[i].Rule != s.Rule {
 			continue
+		}
+		if s.Rule == "score" {
+			d.Trace = append(d.Trace[:i], d.Trace[i+1:]...)
+			break
 		}
 		if d.Trace[i].Result != "hit" || s.Result == "hit" {
 			d.Trace[i] = s

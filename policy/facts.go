@@ -80,9 +80,9 @@ func (f *Facts) IsPublicAddress(a netip.Addr, q *Request) bool {
 }
 
 // BehindNAT reports whether this host does not know its public address: the client reached it at a private one, and
-// own.addresses is not set.
+// own.addresses is not set. A loopback address is a proxy's on this host, which hides no other.
 func (f *Facts) BehindNAT(q *Request) bool {
-	return len(f.Own.Addresses) == 0 && q.Server.IsValid() && (Private(q.Server) || q.Server.IsLoopback())
+	return len(f.Own.Addresses) == 0 && Private(q.Server)
 }
 
 // Private reports whether a is of a network that never crosses the internet: RFC 1918, RFC 6598, link-local, RFC 4193.
