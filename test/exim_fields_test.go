@@ -103,7 +103,7 @@ func TestAMessageIsHeldAtEveryStageThatCan(t *testing.T) {
 		for control, log := range map[string]string{
 			"freeze/no_tell": "frozen by ", "freeze": "frozen by ", "queue": "queued by ", "queue_only": "queued by ",
 		} {
-			f.Follow(at(stage, rig.Whole("action=dunno control="+control)))
+			f.Follow(atStage(stage, rig.Whole("action=dunno control="+control)))
 			before := strings.Count(s.Mainlog(), log)
 			if stage == "NOT_SMTP" {
 				if out, err := s.As("nobody", "/", mail("held"), "/usr/sbin/sendmail", "alice@"+rig.Domain); err != nil {
@@ -152,7 +152,7 @@ func TestATagComesBackInTheRestOfTheConnectionAndNotInTheNext(t *testing.T) {
 		t.Run(flavour, func(t *testing.T) {
 			t.Parallel()
 			s := started(t, everyStage(flavour))
-			f := fake(t, s, at("HELO", rig.Whole(`action=dunno tag="T1 \"\\\n=x"`)))
+			f := fake(t, s, atStage("HELO", rig.Whole(`action=dunno tag="T1 \"\\\n=x"`)))
 			_, c := walk(t, s, "DATA", "tag")
 			say(t, c, "QUIT", 221)
 			for _, stage := range everySMTPStage() {
@@ -186,7 +186,7 @@ func TestADeniedClientHearsSomethingEvenIfTheDaemonForgotTheWords(t *testing.T) 
 	s := started(t, rig.Config{Flavour: "stock"})
 	f := fake(t, s, rig.Always(rig.Dunno()))
 	for _, c := range cases {
-		f.Follow(at("MAIL", rig.Whole(c.answer)))
+		f.Follow(atStage("MAIL", rig.Whole(c.answer)))
 		if r, _ := walk(t, s, "MAIL", "x"); r.Text != c.text {
 			t.Errorf("%s: %q", c.name, r.Text)
 		}
@@ -204,7 +204,7 @@ func TestOurHeaderFromOutsideIsTakenOutAndOursStays(t *testing.T) {
 			s := started(t, everyStage(flavour))
 			f := fake(t, s, rig.Always(rig.Dunno()))
 			for i, stage := range append(headerStages(), "nowhere") {
-				f.Follow(at(stage, rig.Whole(`action=dunno hdr="X-Eximpolicyd: ours from `+stage+`"`)))
+				f.Follow(atStage(stage, rig.Whole(`action=dunno hdr="X-Eximpolicyd: ours from `+stage+`"`)))
 				c := dial(t, s, "203.0.113.7")
 				say(t, c, "EHLO client.example", 250)
 				if r := c.Message("x@client.example", []string{"alice@" + rig.Domain}, forged+mime(stage)); r.Code != 250 {

@@ -91,7 +91,7 @@ func TestEveryVerbSaysInSMTPAndInTheLogWhatTheDaemonSaid(t *testing.T) {
 			for _, p := range phrases {
 				for _, v := range verbs {
 					mark := fmt.Sprintf("%s-%s", v.verb, p.stage)
-					f.Follow(at(p.stage, rig.Whole(fmt.Sprintf(
+					f.Follow(atStage(p.stage, rig.Whole(fmt.Sprintf(
 						`action=%s msg="%s %s refused \"%s\"\nsecond line" log="reason %s"`, v.verb, v.code, v.enhanced, mark, mark))))
 					r, c := walk(t, s, p.stage, mark)
 					want := fmt.Sprintf("%s-%s refused \"%s\"\n%s %s second line", v.code, v.enhanced, mark, v.code, v.enhanced)
@@ -122,7 +122,7 @@ func TestEveryVerbRefusesALocalSubmissionWithItsMessage(t *testing.T) {
 			f := fake(t, s, rig.Always(rig.Dunno()))
 			for _, verb := range []string{"deny", "defer", "drop"} {
 				code := map[string]string{"deny": "550 5.7.1", "defer": "451 4.7.1", "drop": "550 5.7.1"}[verb]
-				f.Follow(at("NOT_SMTP", rig.Whole(fmt.Sprintf(`action=%s msg="%s not by %s" log="reason %s"`, verb, code, verb, verb))))
+				f.Follow(atStage("NOT_SMTP", rig.Whole(fmt.Sprintf(`action=%s msg="%s not by %s" log="reason %s"`, verb, code, verb, verb))))
 				out, err := s.As("nobody", "/", mail("x"), "/usr/sbin/sendmail", "-oep", "alice@"+rig.Domain)
 				if err == nil || !strings.Contains(out, "message rejected by non-SMTP ACL: "+code+" not by "+verb) {
 					t.Errorf("%s: %v %q", verb, err, out)
@@ -149,7 +149,7 @@ func TestAVerbWhereEximCannotRefuseDoesNoHarm(t *testing.T) {
 	for _, verb := range []string{"deny", "defer", "drop"} {
 		answer := rig.Whole("action=" + verb + ` msg="550 5.7.1 no"`)
 		for _, stage := range []string{"QUIT", "NOTQUIT", "NOT_SMTP_START"} {
-			f.Follow(at(stage, answer))
+			f.Follow(atStage(stage, answer))
 			r, c := walk(t, s, "DATA", verb+stage)
 			if r.Code != 250 {
 				t.Errorf("%s at %s: %q", verb, stage, r.Text)

@@ -97,8 +97,8 @@ func last(t *testing.T, f *rig.Fake, stage string) map[string]string {
 	return list[len(list)-1]
 }
 
-// at answers act at one stage and has no opinion elsewhere.
-func at(stage string, act rig.Act) rig.Script {
+// atStage answers act at one stage and has no opinion elsewhere.
+func atStage(stage string, act rig.Act) rig.Script {
 	return func(request []byte) rig.Act {
 		if strings.Contains(string(request), "\nprotocol_state="+stage+"\n") {
 			return act
