@@ -23,7 +23,8 @@ const maxDepth = 16
 //
 // The difficulty is a bracket that is never closed: it would swallow the rest of the file. A line that can't be inside
 // the bracket ends it: a header, since no value begins with [name, and in a list also a key at least as far to the left
-// as the one that the list belongs to. Other lines are left inside, so that one missing comma is one mistake.
+// as the one that the list belongs to; in {} such a key only if the table was to end on its first line. Other lines are
+// left inside, so that one missing comma is one mistake.
 func nextChunk(data []byte, from int) (chunk, bool) {
 	for from < len(data) && strings.IndexByte(" \t\r\n", data[from]) >= 0 {
 		from++
@@ -71,6 +72,7 @@ type lexer struct {
 	indent int
 	open   []int // brackets
 	extra  int   // brackets beyond maxDepth
+	last   byte  // that is no blank
 	long   bool  // had a string over several lines
 }
 
@@ -85,8 +87,13 @@ func (l *lexer) scan() {
 				return
 			}
 			l.at++
+			continue
+		case ' ', '\t', '\r':
+			l.at++
+			continue
 		case '#':
 			l.at = lineEnd(l.data, l.at)
+			continue
 		case '"', '\'':
 			l.text(c)
 		case '[', '{':
@@ -98,6 +105,7 @@ func (l *lexer) scan() {
 		default:
 			l.at++
 		}
+		l.last = c
 	}
 	l.finish()
 }
@@ -187,7 +195,14 @@ func (l *lexer) stops(at int) bool {
 	if headerLike(line) {
 		return true
 	}
-	return l.data[l.open[len(l.open)-1]] == '[' && keyLike(line, l.indent)
+	open := l.open[len(l.open)-1]
+	if l.deep < 0 && l.data[open] == '{' {
+		first, _, _ := bytes.Cut(l.data[open+1:lineEnd(l.data, open)], []byte("#"))
+		if l.last == ',' || len(bytes.TrimSpace(first)) == 0 {
+			return false
+		}
+	}
+	return keyLike(line, l.indent)
 }
 
 // alike returns the first line after the chunk's first that looks like another expression, or -1.

@@ -92,10 +92,9 @@ func Parse(name string, data []byte, table []policy.Policy) (*Config, error) {
 	r := &reader{src: src, root: keysOf(c, table), spare: keysOf(spare, table), bad: map[string]bool{}}
 	doc := r.parse()
 	r.walk(r.root, doc.root, "")
+	r.absent(doc.root, table)
 	for _, d := range doc.detached {
-		if k := find(r.spare, d.path); k != nil && k.keys != nil {
-			r.walkTable(k, d.table, joined(d.path))
-		}
+		r.try(find(r.spare, d.path), d.table, joined(d.path))
 	}
 	if len(r.mistakes) > 0 {
 		return nil, r.mistakes.sorted(name)

@@ -47,6 +47,7 @@ type reader struct {
 	spare    []key // the same for a Config that is thrown away, to look for mistakes in tables that are one themselves
 	mistakes Mistakes
 	bad      map[string]bool // keys with a mistake
+	trying   bool            // in a table that is a mistake itself
 }
 
 func (r *reader) full() bool { return len(r.mistakes) >= maxCollected }
@@ -62,13 +63,16 @@ func (r *reader) note(m Mistake) {
 		return
 	}
 	r.bad[m.Key] = true
-	m.Text = printable(m.Text, 400)
+	m.Text = printable(m.Text, 600)
 	r.mistakes = append(r.mistakes, m)
 }
 
 // walk reads the entries of a table by its keys.
 func (r *reader) walk(keys []key, t *table, path string) {
 	for _, e := range t.entries {
+		if r.full() {
+			return
+		}
 		full := joined([]string{e.name})
 		if path != "" {
 			full = path + "." + full
@@ -98,11 +102,37 @@ func (r *reader) walkTable(k *key, t *table, path string) {
 		if r.bad[full] {
 			continue // it has its default then, which is not what was meant
 		}
-		at := t.at
-		if e := t.index[m.Key]; e != nil {
-			at = e.value.at
+		e := t.index[m.Key]
+		switch {
+		case e != nil:
+			r.checked(e.value.at, full, m.Text)
+		case !r.trying:
+			r.checked(t.at, full, m.Text)
 		}
-		r.checked(at, full, m.Text)
+	}
+}
+
+// try looks for mistakes in a table that is one itself, as the table that was probably meant.
+func (r *reader) try(k *key, t *table, path string) {
+	if k == nil || k.keys == nil {
+		return
+	}
+	before := r.trying
+	r.trying = true
+	r.walkTable(k, t, path)
+	r.trying = before
+}
+
+// absent lets the policies that the file does not name check their defaults.
+func (r *reader) absent(root *table, table []policy.Policy) {
+	given := newTable(0, byHeader)
+	if e := root.index["policy"]; e != nil && e.value.table != nil {
+		given = e.value.table
+	}
+	for _, p := range table {
+		if k := find(r.root, []string{"policy", p.Name}); k != nil && given.index[p.Name] == nil {
+			r.walkTable(k, newTable(0, byHeader), "policy."+p.Name)
+		}
 	}
 }
 
@@ -127,7 +157,7 @@ func (r *reader) unknown(keys []key, e *entry, path, full string) {
 		list[i] = keys[i].name
 	}
 	near := nearest(e.name, list)
-	switch place, found := r.elsewhere(path, e.name); {
+	switch place, found := r.elsewhere(path, e); {
 	case near != "" && noun == "unknown rule":
 		r.fail(e.at, full, fmt.Sprintf("%s, did you mean %s; there are %s", noun, near, strings.Join(list, ", ")))
 	case near != "":
@@ -137,13 +167,13 @@ func (r *reader) unknown(keys []key, e *entry, path, full string) {
 	default:
 		r.fail(e.at, full, fmt.Sprintf("%s: here are %s", noun, strings.Join(list, ", ")))
 	}
-	if k := find(r.spareOf(keys, path), []string{near}); near != "" && k != nil && k.keys != nil && e.value.table != nil {
-		r.walkTable(k, e.value.table, full)
+	if near != "" && e.value.table != nil {
+		r.try(find(r.spareOf(path), []string{near}), e.value.table, full)
 	}
 }
 
 // spareOf returns the keys of the same table for the Config that is thrown away.
-func (r *reader) spareOf(keys []key, path string) []key {
+func (r *reader) spareOf(path string) []key {
 	if path == "" {
 		return r.spare
 	}
@@ -154,19 +184,23 @@ func (r *reader) spareOf(keys []key, path string) []key {
 }
 
 // elsewhere looks for the table that a name belongs to: below this one first, then anywhere.
-func (r *reader) elsewhere(path, name string) (hint string, found bool) {
+func (r *reader) elsewhere(path string, e *entry) (hint string, found bool) {
+	at, found := "", false
 	if k := find(r.root, strings.Split(path, ".")); k != nil {
-		if at, ok := holder(k.keys, path, name); ok {
-			return "it belongs into [" + at + "]", true
-		}
+		at, found = holder(k.keys, path, e.name)
 	}
-	switch at, ok := holder(r.root, "", name); {
-	case ok && at == "":
+	if !found {
+		at, found = holder(r.root, "", e.name)
+	}
+	switch {
+	case !found:
+		return "", false
+	case at == "":
 		return "it belongs at the top, before the first table", true
-	case ok:
-		return "it belongs into [" + at + "]", true
+	case e.value.table != nil:
+		return "write [" + at + "." + e.name + "]", true
 	}
-	return "", false
+	return "it belongs into [" + at + "]", true
 }
 
 func holder(keys []key, path, name string) (at string, ok bool) {

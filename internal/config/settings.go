@@ -35,7 +35,7 @@ func settingKeys(name string, s policy.Settings) []key {
 		if about == "" {
 			about = typeOf(dst.Type())
 		}
-		keys = append(keys, key{name: word, about: about, value: write(dst), example: "...",
+		keys = append(keys, key{name: word, about: about, value: write(dst),
 			read: func(a *arg) { a.into(dst) }})
 	}
 	return keys

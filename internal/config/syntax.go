@@ -202,6 +202,9 @@ func (p *parser) syntax(err error) {
 	data, key := p.src.data, p.guess()
 	if data[p.chunk.start] == '[' {
 		p.broken()
+		if strings.Contains(text, "to close") {
+			at, text = p.chunk.start, "this header is never closed"
+		}
 		p.fail(at, key, text)
 		return
 	}
@@ -276,10 +279,11 @@ func (p *parser) guess() string {
 // broken goes on below a header that can't be parsed: in the table that is meant, if it can be told.
 func (p *parser) broken() {
 	line := string(p.src.data[p.chunk.start:p.chunk.end])
-	line, _, _ = strings.Cut(line[:min(len(line), 200)], "#")
+	line, _, _ = strings.Cut(strings.TrimLeft(line[:min(len(line), 200)], "["), "#")
+	line, _, _ = strings.Cut(line, "]")
 	var path []part
 	for _, name := range strings.Split(line, ".") {
-		path = append(path, part{strings.Trim(name, "[](){}=\"' \t"), p.chunk.start})
+		path = append(path, part{strings.Trim(name, "(){}=\"' \t"), p.chunk.start})
 	}
 	p.path = names(path)
 	if k := find(p.root, p.path); k == nil || k.keys == nil {

@@ -51,7 +51,7 @@ func writeKey(b *strings.Builder, k key) {
 		return
 	}
 	b.WriteString(keyWord(k.name) + " = " + k.value)
-	if k.example != "" && k.value == "[]" && k.example != "..." {
+	if k.example != "" {
 		b.WriteString(" # " + k.example)
 	}
 	b.WriteString("\n")

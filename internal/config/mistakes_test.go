@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// file puts seeds into one text and says what must be reported, line by line.
+type file struct {
+	strings.Builder
+	line, column int
+	want         []string
+}
+
+func (f *file) add(s seed) {
+	before, after, _ := strings.Cut(s.text, "‸")
+	f.put(before)
+	f.want = append(f.want, fmt.Sprintf("f.toml:%d:%d: %s", f.line, f.column, s.want))
+	f.put(after)
+}
+
+func (f *file) put(s string) {
+	if f.line == 0 {
+		f.line, f.column = 1, 1
+	}
+	f.WriteString(s)
+	if n := strings.Count(s, "\n"); n > 0 {
+		f.line += n
+		f.column = len(s) - strings.LastIndexByte(s, '\n')
+		return
+	}
+	f.column += len(s)
+}
+
+// written puts seeds in the order that TOML wants: the top, then table by table, then whole pieces.
+func written(list []seed) *file {
+	f := &file{}
+	var tables []string
+	for _, s := range list {
+		if s.table != whole && !slices.Contains(tables, s.table) {
+			tables = append(tables, s.table)
+		}
+	}
+	slices.SortStableFunc(tables, func(a, b string) int { return min(len(a), 1) - min(len(b), 1) })
+	for _, table := range tables {
+		if table != "" {
+			f.put("\n[" + table + "] # a table\n")
+		}
+		var lists []string
+		for _, s := range list {
+			switch {
+			case s.table != table:
+			case s.list == "":
+				f.add(s)
+				f.put("\n")
+			case !slices.Contains(lists, s.list):
+				lists = append(lists, s.list)
+			}
+		}
+		for _, key := range lists {
+			f.put(key + " = [ # a list\n")
+			for _, s := range list {
+				if s.table == table && s.list == key {
+					f.put("  ")
+					f.add(s)
+					f.put(",\n")
+				}
+			}
+			f.put("]\n")
+		}
+	}
+	for _, s := range list {
+		if s.table == whole {
+			f.add(s)
+		}
+	}
+	return f
+}
+
+// agree compares what is reported with what must be; a text may go on after what a seed wants.
+func agree(t *testing.T, f *file) {
+	t.Helper()
+	got := mistakesOf(t, f.String())
+	slices.SortStableFunc(f.want, func(a, b string) int {
+		var la, ca, lb, cb int
+		fmt.Sscanf(a, "f.toml:%d:%d", &la, &ca)
+		fmt.Sscanf(b, "f.toml:%d:%d", &lb, &cb)
+		return (la-lb)*1000 + ca - cb
+	})
+	for i := range max(len(got), len(f.want)) {
+		switch {
+		case i >= len(got):
+			t.Errorf("missing:  %s", f.want[i])
+		case i >= len(f.want):
+			t.Errorf("too much: %s", got[i])
+		case !strings.HasPrefix(got[i].Error(), f.want[i]):
+			t.Errorf("reported: %s\n      want: %s", got[i], f.want[i])
+		}
+	}
+	if t.Failed() {
+		t.Logf("of:\n%s", f.String())
+	}
+}
+
+func TestOneMistakeAloneIsReportedAloneAtItsPlace(t *testing.T) {
+	for _, s := range seeds() {
+		t.Run(s.text, func(t *testing.T) { agree(t, written([]seed{s})) })
+	}
+}
+
+func TestAllMistakesInOneFileAreReportedAtTheirPlaces(t *testing.T) {
+	all := seeds()
+	if len(all) < 50 {
+		t.Fatalf("only %d seeds", len(all))
+	}
+	agree(t, written(all))
+}
