@@ -38,6 +38,8 @@ type Site struct {
 	ns     *namespace
 	daemon *process
 	port   int
+
+	daemons int // eximpolicyd's started so far, for the names of their logs
 }
 
 // mounts are the folders and files of a site and what they lie over.

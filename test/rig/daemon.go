@@ -1,0 +1,165 @@
+package rig
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// A Daemon is the real eximpolicyd of a site. It runs inside the site, where
+// the users have the site's names, and logs JSON to a file of its own.
+type Daemon struct {
+	site   *Site
+	p      *process
+	config string
+	output string
+}
+
+// A Decision is a decision line of the daemon's log, in its own words.
+type Decision struct {
+	Msg           string      `json:"msg"`
+	Stage         string      `json:"stage"`
+	Action        string      `json:"action"`
+	ID            string      `json:"id"`
+	ClientAddress string      `json:"client_address"`
+	ClientPort    int         `json:"client_port"`
+	Code          string      `json:"code"`
+	Rule          string      `json:"rule"`
+	Would         string      `json:"would"`
+	Rules         []string    `json:"rules"`
+	Score         json.Number `json:"score"`
+	Mark          bool        `json:"mark"`
+	Reason        string      `json:"reason"`
+	Class         string      `json:"class"`
+	HELO          string      `json:"helo_name"`
+	Sender        string      `json:"sender"`
+	Recipient     string      `json:"recipient"`
+	QueueID       string      `json:"queue_id"`
+	UID           *uint32     `json:"uid"`
+	CWD           string      `json:"cwd"`
+	ClientUID     *uint32     `json:"client_uid"`
+	Synthetic     bool        `json:"synthetic"`
+	Degraded      bool        `json:"degraded"`
+}
+
+// Serve starts a daemon on the site's socket with a configuration and more
+// flags, and returns when it listens. The configuration must not have a table
+// [log]: that is ours, and log.level is debug, so that every stage has a line.
+func (s *Site) Serve(binary, config string, flags ...string) (*Daemon, error) {
+	s.daemons++
+	d := &Daemon{
+		site:   s,
+		config: filepath.Join(s.dir, "eximpolicyd.toml"),
+		output: fmt.Sprintf("eximpolicyd-%d.log", s.daemons),
+	}
+	if err := d.write(config); err != nil {
+		return nil, err
+	}
+	argv := append([]string{binary, "serve", "--config", d.config, "--socket", s.SocketPath()}, flags...)
+	p, err := begin(s.command("/", argv...), filepath.Join(s.dir, d.output))
+	if err != nil {
+		return nil, err
+	}
+	d.p = p
+	err = Await("eximpolicyd to listen", func() bool { return d.gone() || d.says(`"msg":"listening"`) })
+	if err == nil && d.gone() {
+		err = fmt.Errorf("rig: eximpolicyd did not start: %s", d.Log())
+	}
+	if err != nil {
+		return nil, join(err, p.end())
+	}
+	return d, nil
+}
+
+func (d *Daemon) write(config string) error {
+	text := "log = {format = \"json\", level = \"debug\"}\n" + config
+	if err := os.WriteFile(d.config, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("rig: %w", err)
+	}
+	return nil
+}
+
+// ConfigFile is the path of the configuration, as the daemon names it in its log.
+func (d *Daemon) ConfigFile() string { return d.config }
+
+// Log returns all that the daemon has written so far.
+func (d *Daemon) Log() string { return d.site.file(d.output) }
+
+func (d *Daemon) says(text string) bool { return strings.Contains(d.Log(), text) }
+
+func (d *Daemon) gone() bool {
+	select {
+	case <-d.p.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Decisions returns the decision lines written so far. The newest may still be
+// missing: the daemon answers first and writes then.
+func (d *Daemon) Decisions() ([]Decision, error) {
+	var list []Decision
+	text := d.Log()
+	for line := range strings.Lines(text) {
+		if !strings.HasSuffix(line, "\n") || !strings.Contains(line, `"msg":"decision"`) {
+			continue
+		}
+		var one Decision
+		if err := json.Unmarshal([]byte(line), &one); err != nil {
+			return nil, fmt.Errorf("rig: decision line %q: %w", line, err)
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+// Await returns the first decision line that fits, as soon as it is written.
+func (d *Daemon) Await(what string, fits func(Decision) bool) (Decision, error) {
+	var found Decision
+	var bad error
+	err := Await("a decision line: "+what, func() bool {
+		list, err := d.Decisions()
+		if err != nil {
+			bad = err
+			return true
+		}
+		for _, one := range list {
+			if fits(one) {
+				found = one
+				return true
+			}
+		}
+		return false
+	})
+	return found, join(err, bad)
+}
+
+// Reload gives the daemon another configuration by SIGHUP and returns when it
+// has said whether it took it.
+func (d *Daemon) Reload(config string) error {
+	answers := func() int {
+		return strings.Count(d.Log(), `"msg":"configuration read"`) + strings.Count(d.Log(), `"msg":"the configuration is not changed"`)
+	}
+	before := answers()
+	if err := d.write(config); err != nil {
+		return err
+	}
+	if err := d.p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		return fmt.Errorf("rig: %w", err)
+	}
+	return Await("eximpolicyd to read its configuration", func() bool { return d.gone() || answers() > before })
+}
+
+// Kill ends the daemon as the kernel does when memory is short; its socket stays behind.
+func (d *Daemon) Kill() error {
+	err := d.p.cmd.Process.Kill()
+	<-d.p.gone
+	return err
+}
+
+// Stop asks the daemon to end and waits for it. It may have ended before.
+func (d *Daemon) Stop() error { return d.p.end() }
