@@ -75,7 +75,7 @@ func (s *HELO) robot(q *Request, _ *Facts) Verdict {
 // ourAddress objects to our public addresses only: a private one may well be the client's own as well, and H6 has it.
 func (s *HELO) ourAddress(q *Request, f *Facts) Verdict {
 	if h := &q.Greeting; h.Address.IsValid() && f.IsPublicAddress(h.Address, q) {
-		return hit("HELO with an address of this server, which is not yours", "HELO %s is an address of ours", quoted(h.Name))
+		return hit("HELO with our own address, which is not yours", "HELO %s is an address of ours", quoted(h.Name))
 	}
 	return Pass()
 }
@@ -85,7 +85,7 @@ func (s *HELO) ourName(q *Request, f *Facts) Verdict {
 	if h.Kind != HELODomain || !f.Own.IsName(h.Name, q) {
 		return Pass()
 	}
-	v := hit("HELO with the name of this server, which is not yours", "HELO %s is a name of ours", quoted(h.Name))
+	v := hit("HELO with our own name, which is not yours", "HELO %s is a name of ours", quoted(h.Name))
 	if f.BehindNAT(q) {
 		// Several hosts may share one name behind one address; without own.addresses there is no telling them apart.
 		v.Observe = true
@@ -99,7 +99,7 @@ func (s *HELO) bareAddress(q *Request, _ *Facts) Verdict {
 	if h.Kind != HELOAddress {
 		return Pass()
 	}
-	v := hit("HELO with an IP address needs brackets (RFC 5321 4.1.3)", "HELO %s is an address without brackets", quoted(h.Name))
+	v := hit("HELO address without brackets, RFC 5321 4.1.3", "HELO %s is an address without brackets", quoted(h.Name))
 	if h.Address == q.Client {
 		v.Reason += ", the client's own"
 		v.Answers = always(points(20))
@@ -112,7 +112,7 @@ func (s *HELO) foreignLiteral(q *Request, _ *Facts) Verdict {
 	if h.Kind != HELOLiteral || h.Fault != "" || neighbours(h.Address, q.Client) {
 		return Pass()
 	}
-	v := hit("HELO with an address literal that is not your address", "HELO %s is not the client's address", quoted(h.Name))
+	v := hit("HELO address literal is not your address", "HELO %s is not the client's address", quoted(h.Name))
 	if Private(h.Address) || h.Address.IsLoopback() {
 		v.Reason += ", but a private one"
 		v.Answers = by(points(10), points(10), deny())
@@ -135,14 +135,14 @@ func neighbours(a, b netip.Addr) bool {
 
 func (s *HELO) localhost(q *Request, _ *Facts) Verdict {
 	if h := &q.Greeting; h.Kind == HELODomain && isLocalhost(h.Name) {
-		return hit("HELO with a name that every host has; use your own", "HELO %s is every host's name", quoted(h.Name))
+		return hit("HELO needs a name of your own", "HELO %s is every host's name", quoted(h.Name))
 	}
 	return Pass()
 }
 
 func (s *HELO) dotless(q *Request, _ *Facts) Verdict {
 	if h := &q.Greeting; h.Dotless() {
-		return hit("HELO needs a fully qualified name (RFC 5321 4.1.1.1)", "HELO %s has no dot", quoted(h.Name))
+		return hit("HELO without a domain, RFC 5321 4.1.1.1", "HELO %s has no dot", quoted(h.Name))
 	}
 	return Pass()
 }
@@ -166,7 +166,7 @@ func (s *HELO) topLevel(q *Request, _ *Facts) Verdict {
 		return Pass()
 	}
 	if fault := topLevelFault(h.Name); fault != "" {
-		return hit("HELO with a name under a top-level domain that does not exist", "HELO %s: %s", quoted(h.Name), fault)
+		return hit("HELO under a top-level domain that is none", "HELO %s: %s", quoted(h.Name), fault)
 	}
 	return Pass()
 }

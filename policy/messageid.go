@@ -58,10 +58,12 @@ func (s *MessageID) Rules() []Rule {
 // Check finds days that can't be meant.
 func (s *MessageID) Check() []Mistake {
 	var m []Mistake
-	for key, days := range map[string]Days{"date_ahead": s.DateAhead, "date_old": s.DateOld} {
-		if days < 0 || days > 3650 {
-			m = append(m, Mistake{Key: key, Text: "must be 0 (not judged) to 3650 days"})
-		}
+	const days = "must be 0 (not judged) to 3650 days"
+	if s.DateAhead < 0 || s.DateAhead > 3650 {
+		m = append(m, Mistake{"date_ahead", days})
+	}
+	if s.DateOld < 0 || s.DateOld > 3650 {
+		m = append(m, Mistake{"date_old", days})
 	}
 	for _, d := range s.ExceptSenders {
 		if !IsHostname(d) {
@@ -93,16 +95,16 @@ func (s *MessageID) missing(q *Request, _ *Facts) Verdict {
 	case !id.Present.Known:
 		return unknown("the Message-ID")
 	case !id.Present.Value:
-		return hit("your message has no Message-ID (RFC 5322 3.6.4)", "no Message-ID")
+		return hit("your message has no Message-ID (RFC 5322)", "no Message-ID")
 	case emptyID(q):
-		return hit("your message has no Message-ID (RFC 5322 3.6.4)", "an empty Message-ID")
+		return hit("your message has no Message-ID (RFC 5322)", "an empty Message-ID")
 	}
 	return Pass()
 }
 
 func (s *MessageID) several(q *Request, _ *Facts) Verdict {
 	if n := q.MessageID.Count; n.Value >= 2 {
-		return hit("your message has more than one Message-ID (RFC 5322 3.6)", "%d Message-IDs", n.Value)
+		return hit("more than one Message-ID (RFC 5322 3.6)", "%d Message-IDs", n.Value)
 	}
 	return Pass()
 }
@@ -125,7 +127,7 @@ func smtputf8(q *Request) bool { return strings.HasPrefix(q.Protocol, "utf8") }
 
 func (s *MessageID) syntax(q *Request, _ *Facts) Verdict {
 	if id, ok := single(q); ok && id.fault != "" {
-		return hit("your Message-ID is against RFC 5322 3.6.4", "Message-ID %s: %s", quoted(trimFWS(q.MessageID.Value)), id.fault)
+		return hit("Message-ID against RFC 5322 3.6.4", "Message-ID %s: %s", quoted(trimFWS(q.MessageID.Value)), id.fault)
 	}
 	return Pass()
 }
@@ -139,10 +141,10 @@ func (s *MessageID) domain(q *Request, _ *Facts) Verdict {
 	var v Verdict
 	switch {
 	case h.Kind == HELOAddress:
-		v = hit("your Message-ID was made at an IP address", "Message-ID made at %s, an address", quoted(id.right))
+		v = hit("Message-ID made at an IP address", "Message-ID made at %s, an address", quoted(id.right))
 		v.Answers = by(points(10), points(10), deny())
 	case h.Kind == HELOLiteral:
-		v = hit("your Message-ID was made at an IP address", "Message-ID made at %s, an address literal", quoted(id.right))
+		v = hit("Message-ID made at an IP address", "Message-ID made at %s, an address literal", quoted(id.right))
 	case isLocalhost(h.Name):
 		v = hit("your Message-ID was made at localhost", "Message-ID made at %s", quoted(id.right))
 	case h.Dotless():
@@ -198,7 +200,7 @@ func (s *MessageID) outOfTime(date string, now time.Time) string {
 	const day = 24 * time.Hour
 	t, err := mail.ParseDate(trimFWS(date))
 	switch {
-	case err != nil:
+	case err != nil || now.IsZero():
 		return ""
 	case s.DateAhead > 0 && t.Sub(now) > time.Duration(s.DateAhead)*day:
 		return "a Date in the future"
