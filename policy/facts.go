@@ -106,8 +106,25 @@ func contains(list []netip.Addr, a netip.Addr) bool {
 }
 
 // canonical lowers a name and removes one trailing dot. It allocates only when there is something to lower.
-func canonical(name string) string {
-	return strings.ToLower(strings.TrimSuffix(name, "."))
+func canonical(name string) string { return lower(strings.TrimSuffix(name, ".")) }
+
+// lower lowers ASCII letters only, as DNS and SMTP compare names (RFC 4343). Unicode's lower case of the Kelvin sign is
+// an ASCII k, and an 8-bit greeting would pass for a name of ours.
+func lower(s string) string {
+	i := 0
+	for i < len(s) && (s[i] < 'A' || s[i] > 'Z') {
+		i++
+	}
+	if i == len(s) {
+		return s
+	}
+	b := []byte(s)
+	for ; i < len(b); i++ {
+		if 'A' <= b[i] && b[i] <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // quoted bounds client text for a reason or a text and makes it printable ASCII on one line, in quotes.

@@ -56,6 +56,9 @@ const presetWords = "lenient\x00rfc\x00strict"
 // String returns the preset as the configuration spells it.
 func (p Preset) String() string { return word(presetWords, int(p)) }
 
+// MarshalText writes the preset as the configuration spells it.
+func (p Preset) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // UnmarshalText reads lenient, rfc or strict.
 func (p *Preset) UnmarshalText(b []byte) error {
 	n, ok := wordIndex(presetWords, string(b))

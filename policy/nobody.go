@@ -110,9 +110,9 @@ func (s *Nobody) excepted(q *Request) bool {
 			return true
 		}
 	}
-	sender := strings.ToLower(q.Sender.Value)
+	sender := lower(q.Sender.Value)
 	for _, a := range s.AllowSenders {
-		a = strings.ToLower(a)
+		a = lower(a)
 		if sender == a || strings.HasPrefix(a, "@") && strings.HasSuffix(sender, a) {
 			return true
 		}
