@@ -1,0 +1,102 @@
+// Command bench measures what eximpolicyd costs and prints one table: what, the figure, what it must be, the verdict.
+//
+//	make bench                          everything, a few minutes
+//	go run ./test/bench -only session   one part: callout, decision, idle or session
+//	go run ./test/bench -markdown       the table of the README
+//
+// What is compared is measured in turns within one run, round by round, and the figure is the median of the rounds'
+// ratios: on a machine with noisy neighbours a figure of one minute says little about the next. Nothing is measured
+// that did not happen: each part counts the decisions in the daemon's log, and fails if one is missing.
+//
+// The status is 0 if every must is met, 1 if one is missed, 2 if something could not be measured. The part session needs
+// root, for real Exim in a mount name space (package rig).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+// part is one measurement: it returns its rows of the table.
+type part struct {
+	name string
+	run  func(context.Context, *bench) ([]row, error)
+}
+
+// parts are in the order of the table.
+var parts = []part{
+	{"callout", callout},
+	{"decision", decision},
+	{"idle", idle},
+	{"session", session},
+}
+
+// bench is what the parts share.
+type bench struct {
+	dir    string // temporary; Exim's user can enter it
+	binary string // the daemon, as make build makes it
+}
+
+func main() {
+	if len(os.Args) == 4 && os.Args[1] == bareServer {
+		fmt.Fprintln(os.Stderr, serveBare(os.Args[2], os.Args[3])) // it returns only if it cannot serve
+		os.Exit(2)
+	}
+	only := flag.String("only", "", "run one `PART`: callout, decision, idle or session")
+	markdown := flag.Bool("markdown", false, "print the table in Markdown")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	rows, err := run(ctx, *only)
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	case *markdown:
+		printMarkdown(os.Stdout, rows)
+	default:
+		printText(os.Stdout, rows)
+	}
+	if missed(rows) {
+		os.Exit(1)
+	}
+}
+
+// run runs the parts, or one of them, with a daemon built for it.
+func run(ctx context.Context, only string) (rows []row, err error) {
+	b := &bench{}
+	if b.dir, err = os.MkdirTemp("", "eximpolicyd-bench-"); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if err := os.Chmod(b.dir, 0o755); err != nil {
+		return nil, err
+	}
+	b.binary = filepath.Join(b.dir, "eximpolicyd")
+	if err := build(ctx, b.binary); err != nil {
+		return nil, err
+	}
+	known := false
+	for _, p := range parts {
+		if only != "" && only != p.name {
+			continue
+		}
+		known = true
+		fmt.Fprintf(os.Stderr, "measuring %s ...\n", p.name)
+		part, err := p.run(ctx, b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		rows = append(rows, part...)
+	}
+	if !known {
+		return nil, fmt.Errorf("no part %q: callout, decision, idle or session", only)
+	}
+	return rows, nil
+}
