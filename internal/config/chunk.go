@@ -12,6 +12,7 @@ type chunk struct {
 	retry      int // where to go on if it can't be parsed: next, or a line that looks like another expression
 	opener     int // the bracket or the long quotes that are never closed, or -1
 	quote      int // the first quote that has no partner on its line, or -1
+	long       int // the first long quotes with a line end between them, or -1
 	deep       int // the bracket that is one too many, or -1
 }
 
@@ -32,7 +33,7 @@ func nextChunk(data []byte, from int) (chunk, bool) {
 	if from == len(data) {
 		return chunk{}, false
 	}
-	l := lexer{data: data, at: from, chunk: chunk{start: from, opener: -1, quote: -1, deep: -1}}
+	l := lexer{data: data, at: from, chunk: chunk{start: from, opener: -1, quote: -1, long: -1, deep: -1}}
 	l.indent = from - lineStart(data, from)
 	if data[from] == '[' || data[from] == '#' {
 		l.end = lineEnd(data, from)
@@ -41,14 +42,14 @@ func nextChunk(data []byte, from int) (chunk, bool) {
 	}
 	c := l.chunk
 	c.next, c.retry = min(l.end+1, len(data)), min(l.end+1, len(data))
-	if c.opener >= 0 || l.long {
+	if c.opener >= 0 || c.long >= 0 {
 		if at := l.alike(); at >= 0 {
 			c.retry = at
 		}
 	}
 	c.end = l.end
 	if c.opener >= 0 && c.retry < c.end {
-		c.end, c.next = c.retry-1, c.retry
+		c.end, c.next, c.opener = c.retry-1, c.retry, l.lastOpen(c.retry)
 	}
 	if c.end > c.start && data[c.end-1] == '\r' {
 		c.end--
@@ -73,7 +74,6 @@ type lexer struct {
 	open   []int // brackets
 	extra  int   // brackets beyond maxDepth
 	last   byte  // that is no blank
-	long   bool  // had a string over several lines
 }
 
 // scan moves to the end of the expression and sets it.
@@ -138,6 +138,20 @@ func (l *lexer) finish() {
 	}
 }
 
+// lastOpen returns the last bracket that is open before an offset, or else the long quotes around it.
+func (l *lexer) lastOpen(before int) int {
+	at := l.long
+	for _, open := range l.open {
+		if open < before {
+			at = open
+		}
+	}
+	if at < 0 {
+		at = l.opener
+	}
+	return at
+}
+
 // text moves past a string.
 func (l *lexer) text(quote byte) {
 	long := []byte{quote, quote, quote}
@@ -170,8 +184,8 @@ func (l *lexer) longText(quote byte) {
 	start := l.at
 	for l.at += 3; l.at < len(l.data); l.at++ {
 		switch c := l.data[l.at]; {
-		case c == '\n':
-			l.long = true
+		case c == '\n' && l.long < 0:
+			l.long = start
 		case c == '\\' && quote == '"':
 			l.at++
 		case c == quote:

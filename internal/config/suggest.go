@@ -17,7 +17,7 @@ func nearest(word string, names []string) string {
 		if len(word) >= 4 && len(low) >= 4 && (strings.HasPrefix(low, word) || strings.HasPrefix(word, low)) {
 			n = min(n, 1)
 		}
-		if n < slips && n <= (min(len(word), len(low))+1)/3 {
+		if n < slips && n <= (max(len(word), len(low))+1)/3 {
 			best, slips = name, n
 		}
 	}

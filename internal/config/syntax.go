@@ -209,6 +209,9 @@ func (p *parser) syntax(err error) {
 		return
 	}
 	switch word, start := p.word(at); {
+	case p.chunk.long >= 0 && p.chunk.retry <= at:
+		// What looked like their end is the beginning of others.
+		at, text = p.chunk.long, "these long quotes are never closed"
 	case p.chunk.quote >= 0 && at >= p.chunk.quote:
 		at, text = p.chunk.quote, "a text without its closing quote"
 	case word != "":
