@@ -128,6 +128,9 @@ func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now
 	copied := named && first.pid != key.pid && c.alive(first)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if now, ok := c.owners[e.tuple]; ok && now != first && now.pid != key.pid {
+		copied = true // named between the two locks
+	}
 	e.proven = exists && !copied
 	c.table.Remove(key) // an old entry, with its tuple
 	c.table.Add(key, e)
@@ -150,7 +153,11 @@ func (c *conns) follow(key connKey, start uint64, q *policy.Request, now time.Ti
 	}
 	e.hear(q, now)
 	v := e.view()
-	if q.Stage == policy.Quit || q.Stage == policy.NotQuit {
+	switch {
+	case q.Stage != policy.Quit && q.Stage != policy.NotQuit:
+	case e.proven: // Exim holds the connection for a while yet, and it must stay the first one's
+		e.greetings = nil
+	default:
 		c.table.Remove(key)
 	}
 	return v
@@ -193,7 +200,9 @@ func (e *conn) hear(q *policy.Request, now time.Time) {
 	e.seen = now
 	switch q.Stage {
 	case policy.Helo:
-		e.greet(q.HELO.Value, q.TLSCipher != "")
+		if q.HELO.Known {
+			e.greet(q.HELO.Value, q.TLSCipher != "")
+		}
 	case policy.Mail:
 		e.pending, e.accepted, e.others = noRecipient, 0, false
 	case policy.RCPT, policy.Data:

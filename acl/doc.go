@@ -10,8 +10,8 @@
 // # Request
 //
 // Lines of name=value, each ended by LF, then an empty line; the daemon reads to the empty line or to the end of file.
-// The first line is request=exim_acl, the second v=1. A name is of a-z, 0-9 and _. A value is what Exim's ${quote:}
-// writes:
+// The first line is request=exim_acl, the second v=1. A name is 1 to 32 of a-z, 0-9 and _. A value is what Exim's
+// ${quote:} writes:
 //
 //	[A-Za-z0-9_.-]+            as it is
 //	""                         nothing

@@ -16,7 +16,7 @@ type live struct {
 	proven     bool
 }
 
-// Gather fills facts from memory; only the account costs a look into the password file.
+// Gather fills facts from memory; only the account of a local caller costs a look into the password file.
 func (l *live) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) {
 	f.Interfaces = l.interfaces
 	f.EximUID = policy.Known(l.peer.UID)

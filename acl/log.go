@@ -50,6 +50,20 @@ func (p Privacy) address(s string) string {
 	return hex.EncodeToString(sum[:4]) + domain
 }
 
+// reason returns the reason of a decision as the log may have it: what a rule quotes there may be an address.
+func (p Privacy) reason(s string) string {
+	if p == Full || strings.IndexByte(s, '@') < 0 {
+		return s
+	}
+	words := strings.Split(s, `"`) // what a rule quotes has no quote inside
+	for i := 1; i < len(words); i += 2 {
+		if strings.IndexByte(words[i], '@') >= 0 {
+			words[i] = p.address(words[i])
+		}
+	}
+	return strings.Join(words, `"`)
+}
+
 // Reply returns what Exim is told of a decision.
 func (d *Decision) Reply(q *policy.Request) Reply {
 	r := Reply{Action: d.Action, Rule: d.Rule, ID: d.ID, Synthetic: d.Synthetic, Degraded: d.Degraded}
@@ -114,7 +128,7 @@ func logDecision(s *Settings, d *Decision, q *policy.Request, owner policy.Maybe
 	text("would", d.Would.String())
 	attrs = append(attrs, slog.Any("rules", ruleList(d.Rules)), slog.Any("score", d.Score), slog.Bool("mark", d.Mark))
 	text("text", d.Text)
-	text("reason", d.Reason)
+	text("reason", s.Privacy.reason(d.Reason))
 	if d.Class != policy.Outside {
 		attrs = append(attrs, slog.String("class", d.Class.String()))
 	}

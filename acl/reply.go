@@ -10,7 +10,8 @@ import (
 // MaxReply bounds a reply: its fields' bounds and names together stay below.
 const MaxReply = 4 << 10
 
-// Bounds of the reply's fields, in octets as written, escapes and all. Together 3,700, with names below MaxReply.
+// Bounds of the reply's fields, in octets as written, escapes and all. The fields of
+// client text and words together are 3,820; names, quotes and flags are 113 more.
 const (
 	maxMsg  = 1000
 	maxLog  = 1000
@@ -44,6 +45,9 @@ func (r *Reply) Fit(stage policy.Stage) {
 		r.Header, r.Control, r.Delay = "", "", ""
 	case policy.Connect, policy.Helo:
 		r.Header, r.Control = "", ""
+		if r.Action == policy.Freeze { // a control, and there is no message yet
+			r.Action, r.Msg, r.Log = policy.Dunno, "", ""
+		}
 	case policy.NotSMTP:
 		r.Delay = ""
 		if r.Action == policy.Defer { // there is no second try
@@ -164,7 +168,7 @@ func replyValue(s string) (value, rest string, err error) {
 		case c != '\\':
 			b.WriteByte(c)
 		case i+3 < len(s) && s[i+1] >= '0' && s[i+1] <= '3':
-			b.WriteByte((s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | s[i+3] - '0')
+			b.WriteByte((s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | (s[i+3] - '0'))
 			i += 3
 		case i+1 < len(s):
 			i++

@@ -140,8 +140,9 @@ func (g Given) Gather(_ context.Context, needs policy.Need, q *policy.Request, f
 // Proven is true: a request that somebody typed is about a connection that he means.
 func (g Given) Proven() bool { return true }
 
+// account looks up the login name of a local caller. Over TCP the uid is Exim's own, which tells nothing.
 func account(q *policy.Request) string {
-	if !q.UID.Known {
+	if !q.UID.Known || q.Client.IsValid() {
 		return ""
 	}
 	name, _ := origin.Account(q.UID.Value)

@@ -43,7 +43,7 @@ func ParseRequest(raw []byte) (*policy.Request, error) {
 		}
 		rest = after
 	}
-	b := builder{}
+	b := builder{q: new(policy.Request)}
 	for n := 3; rest != "" && rest[0] != '\n'; n++ {
 		line, after, ok := strings.Cut(rest, "\n")
 		if !ok {
@@ -69,7 +69,7 @@ func ParseRequest(raw []byte) (*policy.Request, error) {
 // client_name and helo_history besides. Without a protocol_state it asks at RCPT. A missing name is a fact that is not
 // known. Unknown names are errors here: a person mistypes, a newer snippet does not.
 func NewRequest(pairs []Pair) (*policy.Request, error) {
-	b := builder{typed: true}
+	b := builder{q: new(policy.Request), typed: true}
 	for _, p := range pairs {
 		if p.Name == "request" || p.Name == "v" {
 			continue
@@ -99,9 +99,9 @@ func AppendRequest(dst []byte, pairs []Pair) []byte {
 	return append(dst, '\n')
 }
 
-// builder fills a request name by name.
+// builder fills a request name by name. It stays on the stack; only the request goes on.
 type builder struct {
-	q     policy.Request
+	q     *policy.Request
 	seen  [MaxNames]string
 	n     int
 	typed bool // by a person: unknown names are errors, the names of check are known
@@ -129,7 +129,7 @@ func (b *builder) set(name, value string) error {
 		b.q.UnknownNames++
 		return nil
 	}
-	if err := set(&b.q, value); err != nil {
+	if err := set(b.q, value); err != nil {
 		return malformed("the value of %s: %v", name, err)
 	}
 	return nil
@@ -140,7 +140,7 @@ func (b *builder) finish() (*policy.Request, error) {
 		return nil, malformed("no protocol_state")
 	}
 	b.q.Settle()
-	return &b.q, nil
+	return b.q, nil
 }
 
 // A setter puts one value into the request. Errors do not repeat the value, which may be anything.
