@@ -66,7 +66,7 @@ func decided(t *testing.T, d *rig.Daemon, stage, what string, fits func(rig.Deci
 }
 
 // of fits the lines of one client.
-func of(client string) func(rig.Decision) bool {
+func ofClient(client string) func(rig.Decision) bool {
 	return func(l rig.Decision) bool { return l.ClientAddress == client }
 }
 
@@ -79,7 +79,7 @@ func TestTheRealDaemonAnswersEximAndWritesALineADecision(t *testing.T) {
 		t.Fatal(r)
 	}
 	say(t, c, "QUIT", 221)
-	decided(t, d, "QUIT", "of the session", of("203.0.113.7"))
+	decided(t, d, "QUIT", "of the session", ofClient("203.0.113.7"))
 	lines, err := d.Decisions()
 	if err != nil {
 		t.Fatal(err)
