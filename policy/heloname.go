@@ -2,7 +2,6 @@ package policy
 
 import (
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -162,20 +161,21 @@ func topLevelFault(name string) string {
 }
 
 // spells reports whether a name is made of a client's IPv4 address: three octets or more in a row, either way round, in
-// decimal between separators or padded to three digits, or all four in hexadecimal.
+// decimal between separators, all four padded to three digits in one number, or all four in hexadecimal at the beginning
+// or the end of a word.
 func spells(name string, client netip.Addr) bool {
 	if !client.Is4() {
 		return false
 	}
 	o := client.As4()
-	return spelledInRuns(name, o) || spelledPadded(name, o)
+	return spelledInNumbers(name, o) || spelledInHex(name, o)
 }
 
-// spelledInRuns looks for numbers with one separator between them that are neighbouring octets.
-func spelledInRuns(name string, o [4]byte) bool {
-	var last [3]int // the three newest numbers of an unbroken chain, -1 for none
-	last = [3]int{-1, -1, -1}
-	end := -1 // where the newest number ended
+// spelledInNumbers looks for numbers with one separator between them that are neighbouring octets, and for 192000002001
+// or its reverse.
+func spelledInNumbers(name string, o [4]byte) bool {
+	last := [3]int{-1, -1, -1} // the three newest numbers of an unbroken chain, -1 for one that is no octet
+	end := -1                  // where the newest number ended
 	for i := 0; i < len(name); {
 		if !digit(name[i]) {
 			i++
@@ -185,61 +185,59 @@ func spelledInRuns(name string, o [4]byte) bool {
 		for i < len(name) && digit(name[i]) {
 			i++
 		}
-		if end < 0 || start != end+1 || !strings.ContainsRune(".-_", rune(name[end])) {
+		if end < 0 || start != end+1 || !separator(name[end]) {
 			last = [3]int{-1, -1, -1}
 		}
 		end = i
-		n, err := strconv.Atoi(name[start:i])
-		if err != nil || n > 255 {
-			n = -1
-		}
-		last = [3]int{last[1], last[2], n}
+		last = [3]int{last[1], last[2], octet(name[start:i])}
 		if last == [3]int{int(o[0]), int(o[1]), int(o[2])} || last == [3]int{int(o[1]), int(o[2]), int(o[3])} ||
-			last == [3]int{int(o[2]), int(o[1]), int(o[0])} || last == [3]int{int(o[3]), int(o[2]), int(o[1])} {
+			last == [3]int{int(o[2]), int(o[1]), int(o[0])} || last == [3]int{int(o[3]), int(o[2]), int(o[1])} ||
+			padded(name[start:i], o) {
 			return true
 		}
 	}
 	return false
 }
 
-// spelledPadded looks for 192000002001 (or its reverse) and c0000201 as a run of their own.
-func spelledPadded(name string, o [4]byte) bool {
+// octet reads digits; leading zeros are decimal. A number over 255 is -1.
+func octet(digits string) int {
+	n := 0
+	for i := 0; i < len(digits); i++ {
+		if n = 10*n + int(digits[i]-'0'); n > 255 {
+			return -1
+		}
+	}
+	return n
+}
+
+func padded(digits string, o [4]byte) bool {
+	if len(digits) != 12 {
+		return false
+	}
+	p := [4]int{octet(digits[:3]), octet(digits[3:6]), octet(digits[6:9]), octet(digits[9:])}
+	return p == [4]int{int(o[0]), int(o[1]), int(o[2]), int(o[3])} || p == [4]int{int(o[3]), int(o[2]), int(o[1]), int(o[0])}
+}
+
+// spelledInHex looks for c0000201.
+func spelledInHex(name string, o [4]byte) bool {
+	hex := [8]byte{}
+	for i, b := range o {
+		hex[2*i], hex[2*i+1] = "0123456789abcdef"[b>>4], "0123456789abcdef"[b&15]
+	}
 	for start := 0; start < len(name); {
 		end := start
-		for end < len(name) && name[end] != '.' && name[end] != '-' && name[end] != '_' {
+		for end < len(name) && !separator(name[end]) {
 			end++
 		}
-		run := name[start:end]
+		if word := name[start:end]; len(word) >= len(hex) &&
+			(word[:len(hex)] == string(hex[:]) || word[len(word)-len(hex):] == string(hex[:])) {
+			return true
+		}
 		start = end + 1
-		if len(run) < 8 {
-			continue
-		}
-		if len(run) >= 12 && (padded(run[len(run)-12:], o) || padded(run[:12], o)) {
-			return true
-		}
-		if hexed(run[len(run)-8:], o) || hexed(run[:8], o) {
-			return true
-		}
 	}
 	return false
 }
 
-func padded(run string, o [4]byte) bool {
-	forward, backward := true, true
-	for i := range 4 {
-		n, err := strconv.ParseUint(run[3*i:3*i+3], 10, 16)
-		if err != nil {
-			return false
-		}
-		forward = forward && n == uint64(o[i])
-		backward = backward && n == uint64(o[3-i])
-	}
-	return forward || backward
-}
-
-func hexed(run string, o [4]byte) bool {
-	n, err := strconv.ParseUint(run, 16, 64)
-	return err == nil && uint32(n) == uint32(o[0])<<24|uint32(o[1])<<16|uint32(o[2])<<8|uint32(o[3])
-}
+func separator(c byte) bool { return c == '.' || c == '-' || c == '_' }
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }

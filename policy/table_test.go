@@ -1,0 +1,208 @@
+package policy
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The first enforced objection decides, so the order is a promise.
+func TestTheOrderOfTheRules(t *testing.T) {
+	const want = "nobody.N1 helo.H1 helo.H17 helo.H2 helo.H3 helo.H5 helo.H6 helo.H7 helo.H8 helo.H9 helo.H10 helo.H13 helo.H14 " +
+		"messageid.M1 messageid.M2 messageid.M3 messageid.M4 messageid.M5 messageid.M8"
+	var names []string
+	for _, b := range Bind(Table(), nil, Enforce) {
+		names = append(names, b.Name)
+	}
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// Exim asks at these stages only, and a policy that scores never reaches a refusal alone.
+func TestThePolicies(t *testing.T) {
+	want := map[string]struct {
+		stages []Stage
+		max    Score
+	}{
+		"nobody":    {[]Stage{RCPT, NotSMTP}, 0},
+		"helo":      {[]Stage{RCPT}, 40},
+		"messageid": {[]Stage{Data}, 40},
+	}
+	for _, p := range Table() {
+		w, ok := want[p.Name]
+		if !ok || p.About == "" || p.Cap != w.max || p.Cap >= RefuseAt {
+			t.Errorf("%+v", p)
+		}
+		stages := Stages(0)
+		for _, s := range w.stages {
+			stages |= 1 << s
+		}
+		for s := NoStage; s <= NotSMTP; s++ {
+			if p.Stages.Has(s) != stages.Has(s) {
+				t.Errorf("%s at %s: %v", p.Name, s, p.Stages.Has(s))
+			}
+		}
+		delete(want, p.Name)
+		if a, b := p.New(), p.New(); a == b {
+			t.Errorf("%s hands out one settings struct for all", p.Name)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("missing: %v", want)
+	}
+}
+
+var (
+	permanent = regexp.MustCompile(`^5[0-9][0-9] 5\.[0-9]{1,3}\.[0-9]{1,3}$`)
+	transient = regexp.MustCompile(`^4[0-9][0-9] 4\.[0-9]{1,3}\.[0-9]{1,3}$`)
+)
+
+// An answer's code fits its action, or Exim replaces it and writes to its panic log; a soft one is below the threshold.
+func checkAnswer(t *testing.T, rule string, a Answer, most Score) {
+	t.Helper()
+	switch {
+	case a.Action == Dunno:
+		if a.Code != "" || a.Score <= 0 || a.Score >= RefuseAt || a.Score > most {
+			t.Errorf("%s scores %+v", rule, a)
+		}
+	case a.Score != 0:
+		t.Errorf("%s refuses and scores: %+v", rule, a)
+	case (a.Action == Deny || a.Action == Drop) && !permanent.MatchString(a.Code),
+		a.Action == Defer && !transient.MatchString(a.Code), a.Action == Freeze:
+		t.Errorf("%s answers %+v", rule, a)
+	}
+}
+
+func TestTheAnswersOfTheRules(t *testing.T) {
+	seen, titles := map[string]bool{}, map[string]bool{}
+	for _, b := range Bind(Table(), nil, Enforce) {
+		if seen[b.Name] || titles[b.Title] || b.Title == "" || b.ID == "" || b.Judge == nil {
+			t.Errorf("%+v", b)
+		}
+		seen[b.Name], titles[b.Title] = true, true
+		for _, a := range b.Answers {
+			checkAnswer(t, b.Name, a, b.Policy.Cap)
+			checkAnswer(t, b.Name, a.Graced(), b.Policy.Cap)
+		}
+		if b.Needs&^(NeedAccount|NeedGreetings|NeedAllMail) != 0 {
+			t.Errorf("%s needs %b", b.Name, b.Needs)
+		}
+	}
+	most := map[string]Score{"helo": 40, "messageid": 40}
+	for _, e := range allExamples() {
+		v, answers := build(e.given).judge(t, e.rule)
+		if name, _, _ := strings.Cut(e.rule, "."); v.Hit {
+			for _, a := range answers {
+				checkAnswer(t, e.rule+", "+e.name, a, most[name])
+			}
+		}
+	}
+}
+
+// H8, H9, H10 and H13 judge one thing, how good a name is, and count once.
+func TestTheGroups(t *testing.T) {
+	for _, b := range Bind(Table(), nil, Enforce) {
+		group := ""
+		switch b.Name {
+		case "helo.H8", "helo.H9", "helo.H10", "helo.H13":
+			group = "quality"
+		}
+		if b.Group != group {
+			t.Errorf("%s is of group %q", b.Name, b.Group)
+		}
+	}
+}
+
+// The defaults of every setting, as the manual has them.
+func TestTheDefaults(t *testing.T) {
+	for _, p := range Table() {
+		switch s := p.New().(type) {
+		case *HELO:
+			if len(s.Robots) != 1 || s.Robots[0] != "ylmf-pc" {
+				t.Errorf("%+v", s)
+			}
+		case *MessageID:
+			if s.DateAhead != 2 || s.DateOld != 15 || len(s.ExceptSenders) != 0 {
+				t.Errorf("%+v", s)
+			}
+		case *Nobody:
+			if len(s.Users) != 1 || s.Users[0] != "nobody" || len(s.AllowUsers)+len(s.AllowDirs)+len(s.AllowSenders) != 0 || s.Action != "deny" {
+				t.Errorf("%+v", s)
+			}
+		default:
+			t.Errorf("no defaults are written down for %s", p.Name)
+		}
+	}
+}
+
+// A rule without a row that hits and one that passes could be anything.
+func TestEveryRuleHasACaseTable(t *testing.T) {
+	hits, passes := map[string]int{}, map[string]int{}
+	for _, e := range allExamples() {
+		switch e.want {
+		case "pass":
+			passes[e.rule]++
+		case "unknown":
+		default:
+			hits[e.rule]++
+		}
+	}
+	for _, b := range Bind(Table(), nil, Enforce) {
+		if hits[b.Name] == 0 || passes[b.Name] == 0 {
+			t.Errorf("%s: %d cases hit, %d pass", b.Name, hits[b.Name], passes[b.Name])
+		}
+	}
+}
+
+// The clean request must pass every rule, or the tables prove less than they say.
+func TestNothingIsWrongWithTheCleanRequest(t *testing.T) {
+	s := build(nil)
+	for _, b := range Bind(Table(), nil, Enforce) {
+		if v := b.Judge(&s.q, &s.f); v.Hit || v.Unknown {
+			t.Errorf("%s: %+v", b.Name, v)
+		}
+	}
+}
+
+// A request of which nothing is known objects to nothing: unknown never refuses.
+func TestNoRuleObjectsToARequestOfWhichNothingIsKnown(t *testing.T) {
+	for stage := NoStage; stage <= NotSMTP; stage++ {
+		for c := Outside; c < classes; c++ {
+			q, f := &Request{Stage: stage}, &Facts{Own: &Own{}, Class: c}
+			q.Settle()
+			for _, b := range Bind(Table(), nil, Enforce) {
+				if v := b.Judge(q, f); v.Hit {
+					t.Errorf("%s at %s for %s: %+v", b.Name, stage, c, v)
+				}
+			}
+		}
+	}
+}
+
+func TestClientTextIsShownShortAndPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                        `""`,
+		"mail.example.net":        `"mail.example.net"`,
+		"a\r\nb\x00\x1f\x7f\xffü": `"a??b??????"`,
+		`"\~ `:                    `"??~ "`,
+		strings.Repeat("a", 100):  `"` + strings.Repeat("a", 100) + `"`,
+		strings.Repeat("a", 101):  `"` + strings.Repeat("a", 100) + `..."`,
+		strings.Repeat("a", 1e6):  `"` + strings.Repeat("a", 100) + `..."`,
+	} {
+		if got := quoted(in); got != want {
+			t.Errorf("%.20q is shown as %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestSettleMakesOneFormOfEverything(t *testing.T) {
+	q := &Request{Client: addr("::ffff:192.0.2.7"), Server: addr("fe80::1%eth0"), Primary: "MX.Example.ORG.", ServerName: "In.Example.ORG.",
+		ClientName: "Mail.Example.NET.", HELO: Known("MAIL.example.net.")}
+	q.Settle()
+	if q.Client != addr("192.0.2.7") || q.Server != addr("fe80::1") || q.Primary != "mx.example.org" ||
+		q.ServerName != "in.example.org" || q.ClientName != "mail.example.net" || q.HELO.Value != "MAIL.example.net." ||
+		q.Greeting != (HELOName{Kind: HELODomain, Name: "mail.example.net"}) {
+		t.Errorf("%+v", q)
+	}
+}
