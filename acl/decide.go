@@ -121,6 +121,7 @@ type deciding struct {
 	trace bool
 
 	all, enforced tally
+	doubtful      bool // what is noted is of a rule that is only observed whatever the mode
 }
 
 func (c *deciding) step(s Step) {
@@ -275,18 +276,20 @@ func why(v *policy.Verdict, a policy.Answer) string {
 	return v.Reason
 }
 
-// object decides by an enforced objection if none has decided yet, or notes an observed one.
+// object decides by an enforced objection if none has decided yet, or notes an observed one: one that an enforcing
+// configuration would refuse for before one that it would not.
 func (c *deciding) object(rule string, mode policy.Mode, a policy.Answer, v *policy.Verdict) {
 	switch {
 	case c.out.Action != policy.Dunno:
 		return
 	case mode == policy.Enforce:
 		c.out.Action, c.out.Would = a.Action, would(policy.Dunno)
-	case c.out.Would == would(policy.Dunno):
+	case c.out.Would == would(policy.Dunno), c.doubtful && !v.Observe:
 		c.out.Would = would(a.Action)
 	default:
 		return
 	}
+	c.doubtful = v.Observe
 	c.out.Rule, c.out.Code, c.out.Text, c.out.Reason = rule, a.Code, v.Text, v.Reason
 }
 

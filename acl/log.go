@@ -147,7 +147,9 @@ func logDecision(s *Settings, d *Decision, q *policy.Request, owner policy.Maybe
 		attrs = append(attrs, slog.Uint64("client_uid", uint64(owner.Value)))
 	}
 	attrs = append(attrs, slog.Bool("synthetic", d.Synthetic), slog.Bool("degraded", d.Degraded), slog.Int64("us", took.Microseconds()))
-	s.Log.LogAttrs(context.Background(), level, "decision", attrs...)
+	line := slog.NewRecord(time.Now(), level, "decision", 0) // without the place in our source, which costs more than the rest
+	line.AddAttrs(attrs...)
+	s.Log.Handler().Handle(context.Background(), line)
 }
 
 // ruleList is a list in JSON, and words with commas between them in text.

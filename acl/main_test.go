@@ -177,8 +177,10 @@ func (k *kernel) Started(pid int32) (uint64, error) {
 // nowhere is a prover that believes nothing and knows every process.
 type nowhere struct{}
 
-func (nowhere) Find(_, _ netip.AddrPort) (origin.Socket, bool, error) { return origin.Socket{}, false, nil }
-func (nowhere) Started(int32) (uint64, error)                        { return 1, nil }
+func (nowhere) Find(_, _ netip.AddrPort) (origin.Socket, bool, error) {
+	return origin.Socket{}, false, nil
+}
+func (nowhere) Started(int32) (uint64, error) { return 1, nil }
 
 // everywhere is a prover that believes everything.
 type everywhere struct{ nowhere }

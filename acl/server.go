@@ -3,10 +3,12 @@ package acl
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,12 +144,30 @@ func (s *Server) linger(c *net.UnixConn) {
 	}
 }
 
-// handle reads one request, answers it, and writes the decision line.
+// handle waits for one request, and only then takes what a decision needs: of the connections that are open, most wait.
 func (s *Server) handle(c *net.UnixConn) {
+	buf, err := s.read(c)
+	defer s.release(buf)
+	s.judge(c, *buf, err, deepen(len(*buf)))
+}
+
+// deepen makes room on the goroutine's stack for a whole decision. Without it the stack comes to that in steps, of which
+// each copies and adjusts all frames so far: a tenth of a callout's processor time. Here there are but three.
+//
+//go:noinline
+func deepen(n int) byte {
+	var room [5 << 10]byte
+	return room[n%len(room)]
+}
+
+// judge answers what has been read, and writes the decision line.
+//
+//go:noinline
+func (s *Server) judge(c *net.UnixConn, raw []byte, err error, _ byte) {
 	settings := s.settings.Load()
-	peer, err := origin.PeerOf(c)
-	if err != nil {
-		settings.Log.Error("cannot ask who is calling", "error", err)
+	peer, unknown := origin.PeerOf(c)
+	if unknown != nil {
+		settings.Log.Error("cannot ask who is calling", "error", unknown)
 		s.answer(c, Reply{Note: "unknown peer"}, true)
 		return
 	}
@@ -156,9 +176,6 @@ func (s *Server) handle(c *net.UnixConn) {
 		s.answer(c, Reply{Note: "not allowed to ask"}, true)
 		return
 	}
-	buf, err := s.read(c)
-	defer s.release(buf)
-	raw := *buf
 	switch q, bad := parse(raw, err); {
 	case string(raw) == resetRequest:
 		c.Close()

@@ -1,3 +1,5 @@
 package acl
+
 const socketVar = "X"
+
 func starved(string) error { return nil }
