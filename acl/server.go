@@ -47,6 +47,8 @@ type Server struct {
 	ids        *sequence
 	buffers    sync.Pool
 	handlers   sync.WaitGroup
+	busy       atomic.Int64 // requests turned away
+	told       time.Time    // when the log last heard of it; only Serve's loop looks
 }
 
 // NewServer makes a server for a socket path, with so many seats; 0 means 8,192. While a file named bypass stands beside
@@ -117,7 +119,10 @@ func (s *Server) admit(c *net.UnixConn) {
 	}
 	busy := Reply{Note: "busy"}
 	c.Write(busy.Append(nil))
-	s.settings.Load().Log.Warn("no free seat, a request is answered with no opinion", "seats", cap(s.seats))
+	if n := s.busy.Add(1); time.Since(s.told) >= time.Second { // a flood must not flood the log as well
+		s.told = time.Now()
+		s.settings.Load().Log.Warn("no free seat, requests are answered with no opinion", "seats", cap(s.seats), "so_far", n)
+	}
 	select {
 	case s.away <- struct{}{}:
 		s.handlers.Go(func() {
@@ -133,8 +138,8 @@ func (s *Server) admit(c *net.UnixConn) {
 func (s *Server) linger(c *net.UnixConn) {
 	defer c.Close()
 	c.CloseWrite()
-	buf := s.buffers.Get().(*[]byte)
-	defer s.buffers.Put(buf)
+	buf := s.buffer()
+	defer s.release(buf)
 	for total := 0; total < maxLinger; {
 		n, err := c.Read((*buf)[:cap(*buf)])
 		total += n
