@@ -151,6 +151,7 @@ func (s *Server) linger(c *net.UnixConn) {
 
 // handle waits for one request, and only then takes what a decision needs: of the connections that are open, most wait.
 func (s *Server) handle(c *net.UnixConn) {
+	defer s.rescue(c)
 	buf, err := s.read(c)
 	defer s.release(buf)
 	s.judge(c, *buf, err, deepen(len(*buf)))
@@ -190,6 +191,17 @@ func (s *Server) judge(c *net.UnixConn, raw []byte, err error, _ byte) {
 	default:
 		s.decide(c, settings, peer, q)
 	}
+}
+
+// rescue answers a request on which we failed ourselves: such a mistake must cost neither mail nor the other requests.
+func (s *Server) rescue(c *net.UnixConn) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	s.settings.Load().Log.Error("failed on a request, which is answered with no opinion; please report this",
+		"cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	s.answer(c, Reply{Note: "failed"}, true)
 }
 
 // decide judges a well-formed request.
