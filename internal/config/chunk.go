@@ -14,10 +14,15 @@ type chunk struct {
 	quote      int // the first quote that has no partner on its line, or -1
 	long       int // the first long quotes with a line end between them, or -1
 	deep       int // the bracket that is one too many, or -1
+	many       int // the comma or dot that is one too many, or -1
 }
 
-// maxDepth is how many brackets may be open at once. No key wants more than two.
-const maxDepth = 16
+// Bounds of one expression, without which 1 MiB of commas takes 200 MB as a tree.
+const (
+	maxDepth  = 16      // brackets open at once; no key wants more than two
+	maxItems  = 100_000 // items of lists, and parts of keys; as many addresses as have room in a file
+	maxHeader = 4096    // bytes; the longest known has 30
+)
 
 // nextChunk cuts the next expression, or returns false at the end. It knows only as much of TOML as it needs to find
 // the end of an expression: quotes, brackets, comments. What is wrong inside is the parser's to say.
@@ -27,16 +32,19 @@ const maxDepth = 16
 // as the one that the list belongs to; in {} such a key only if the table was to end on its first line. Other lines are
 // left inside, so that one missing comma is one mistake.
 func nextChunk(data []byte, from int) (chunk, bool) {
-	for from < len(data) && strings.IndexByte(" \t\r\n", data[from]) >= 0 {
+	for from < len(data) && (strings.IndexByte(" \t\n", data[from]) >= 0 || bytes.HasPrefix(data[from:], []byte("\r\n"))) {
 		from++
 	}
 	if from == len(data) {
 		return chunk{}, false
 	}
-	l := lexer{data: data, at: from, chunk: chunk{start: from, opener: -1, quote: -1, long: -1, deep: -1}}
+	l := lexer{data: data, at: from, chunk: chunk{start: from, opener: -1, quote: -1, long: -1, deep: -1, many: -1}}
 	l.indent = from - lineStart(data, from)
 	if data[from] == '[' || data[from] == '#' {
 		l.end = lineEnd(data, from)
+		if data[from] == '[' && l.end-from > maxHeader {
+			l.many = from + maxHeader
+		}
 	} else {
 		l.scan()
 	}
@@ -51,7 +59,7 @@ func nextChunk(data []byte, from int) (chunk, bool) {
 	if c.opener >= 0 && c.retry < c.end {
 		c.end, c.next, c.opener = c.retry-1, c.retry, l.lastOpen(c.retry)
 	}
-	if c.end > c.start && data[c.end-1] == '\r' {
+	if c.end > c.start && c.end < len(data) && data[c.end-1] == '\r' {
 		c.end--
 	}
 	return c, true
@@ -73,6 +81,7 @@ type lexer struct {
 	indent int
 	open   []int // brackets
 	extra  int   // brackets beyond maxDepth
+	items  int   // commas and dots
 	last   byte  // that is no blank
 }
 
@@ -91,6 +100,11 @@ func (l *lexer) scan() {
 		case ' ', '\t', '\r':
 			l.at++
 			continue
+		case ',', '.':
+			if l.items++; l.items > maxItems && l.many < 0 {
+				l.many = l.at
+			}
+			l.at++
 		case '#':
 			l.at = lineEnd(l.data, l.at)
 			continue

@@ -17,11 +17,16 @@ import (
 	"eximpolicyd/policy"
 )
 
+// difference is empty if two configurations are the same.
+func difference(got, want *Config) string {
+	return cmp.Diff(want, got, cmp.AllowUnexported(extra{}),
+		cmp.Comparer(func(a, b *policy.Prefixes) bool { return reflect.DeepEqual(a, b) }),
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }))
+}
+
 func same(t testing.TB, got, want *Config) {
 	t.Helper()
-	prefixes := cmp.Comparer(func(a, b *policy.Prefixes) bool { return reflect.DeepEqual(a, b) })
-	if d := cmp.Diff(want, got, prefixes, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
-		cmp.AllowUnexported(extra{})); d != "" {
+	if d := difference(got, want); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }
@@ -126,6 +131,22 @@ func TestAPolicyDoesNotJudgeWhatCouldNotBeRead(t *testing.T) {
 	got := mistakesOf(t, "[policy.extra]\nflag = true\nword = 5\n")
 	if want := "f.toml:3:8: policy.extra.word: must be a text in quotes, not a number"; got.Error() != want {
 		t.Errorf("got\n%v", got)
+	}
+}
+
+// A policy may have a setting without a usable default.
+func TestAPolicyThatTheFileDoesNotNameChecksItsDefaults(t *testing.T) {
+	table := withExtra()
+	table[len(table)-1].New = func() policy.Settings { return &extra{Flag: true} }
+	for text, want := range map[string]string{
+		"":                                "f.toml:1:1: policy.extra.word: must not be empty with flag: write one",
+		"\n[policy.extra]\n":              "f.toml:2:1: policy.extra.word: must not be empty with flag: write one",
+		"\npolicy.extra.mode = \"off\"\n": "f.toml:2:8: policy.extra.word: must not be empty with flag: write one",
+		"[policy]\nextra = {}":            "f.toml:2:9: policy.extra.word: must not be empty with flag: write one",
+	} {
+		if _, err := Parse("f.toml", []byte(text), table); err == nil || err.Error() != want {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"strings"
-	"unicode/utf8"
 )
 
 // Bounds of the file of own.domains: a machine with a million domains is not known to us.
@@ -34,11 +33,7 @@ func (a *arg) domainsFile(file string) (set map[string]bool, ok bool) {
 			continue
 		}
 		name, fault := hostname(domain)
-		switch {
-		case fault == "":
-		case !utf8.ValidString(domain):
-			fault = "a byte that is not UTF-8: write the domain as DNS has it"
-		case strings.ContainsAny(domain, " \t,;"):
+		if fault != "" && strings.ContainsAny(domain, " \t,;") {
 			fault = quoted(domain) + " is more than one name: write one domain a line"
 		}
 		if fault != "" {

@@ -37,7 +37,7 @@ func TestMistakesInAFileOfDomainsHaveItsName(t *testing.T) {
 		file + `:2:2: own.domains: "*.example.org" has a star: write "example.org"`,
 		file + `:3:1: own.domains: "192.0.2.1" is an address: write it into own.addresses`,
 		file + `:4:1: own.domains: "example.net: user" is more than one name: write one domain a line`,
-		file + `:5:1: own.domains: a byte that is not UTF-8: write the domain as DNS has it`,
+		file + `:5:1: own.domains: a byte that is not UTF-8: write the name as DNS has it`,
 	}, "\n")
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -46,6 +46,13 @@ func (p *parser) expression(c chunk) bool {
 		p.fail(c.deep, p.guess(), fmt.Sprintf("brackets more than %d deep", maxDepth))
 		return false
 	}
+	if c.many >= 0 {
+		p.fail(c.many, p.guess(), "too long")
+		if p.src.data[c.start] == '[' {
+			p.here = nil
+		}
+		return false
+	}
 	p.toml.Reset(p.src.data[c.start:c.end:c.end])
 	for p.toml.NextExpression() {
 		switch n := p.toml.Expression(); n.Kind {

@@ -60,7 +60,7 @@ func (t *table) add(name string, at int, v value) {
 	t.index[name] = e
 }
 
-// kind names a value for a reader who may not know TOML's words.
+// noun names a value for a reader who may not know TOML's words.
 func (v *value) noun() string {
 	if v.table != nil {
 		return "a table"

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
@@ -15,6 +16,9 @@ import (
 // hostname makes a name canonical: lower case, no dot at its end.
 func hostname(s string) (name, fault string) {
 	name = strings.TrimSuffix(s, ".")
+	if !utf8.ValidString(name) {
+		return "", "a byte that is not UTF-8: write the name as DNS has it"
+	}
 	if strings.ContainsFunc(name, func(c rune) bool { return c >= 0x80 }) {
 		return "", quoted(s) + " has letters beyond ASCII: write the name as DNS has it, xn--..."
 	}
