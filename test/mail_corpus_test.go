@@ -32,7 +32,7 @@ func corpusConfig(preset string) string {
 policy.messageid.date_ahead = 0
 policy.messageid.date_old = 0
 [own]
-addresses = ["` + serverAddress + `"]
+addresses = ["` + ownAddress + `"]
 domains = ["spamassassin.taint.org", "taint.org", "netnoteinc.com", "slashnull.org"]
 `
 }
@@ -117,7 +117,7 @@ var (
 
 // postedLetter makes a letter of a mail of the corpus.
 func postedLetter(o corpusOrigin, name, raw string) letter {
-	l := letter{name: name, label: o.Label, client: o.IP, serverPort: 25, greetings: []string{o.HELO}, recipient: "alice@" + rig.Domain}
+	l := letter{name: name, label: o.Label, client: o.IP, greetings: []string{o.HELO}, recipient: "alice@" + rig.Domain}
 	l.text = mboxLine.ReplaceAllString(raw, "")
 	if o.Added {
 		head, body, _ := strings.Cut(l.text, "\n\n")
@@ -143,9 +143,9 @@ func TestRealMailIsJudgedInEximAsInCheck(t *testing.T) {
 	results := map[string][]letterVerdict{}
 	for _, preset := range allPresets() {
 		d := daemon(t, s, corpusConfig(preset))
-		heard := sendLetters(t, s, letters)
+		heard := sendLetters(t, letters, func(l *letter, port int) (smtpAnswer, error) { return l.send(s, port) })
 		got := verdictsInExim(t, d, letters)
-		want := verdictsInCheck(t, d.ConfigFile(), letters)
+		want := verdictsInCheck(t, s, d.ConfigFile(), letters)
 		for i := range letters {
 			if diff := cmp.Diff(want[i], got[i], cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s: %s: check (-) and Exim (+) differ:\n%s", preset, letters[i].name, diff)

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"eximpolicyd/test/rig"
@@ -11,7 +12,6 @@ import (
 type letter struct {
 	name, label string
 	client      string   // address, IPv4 or IPv6
-	serverPort  int      // that the client connected to
 	greetings   []string // names in EHLO, the last one counts; none: straight to MAIL
 	auth        bool     // logs in as alice
 	relay       bool     // the client is in Exim's relay_from_hosts
@@ -20,8 +20,10 @@ type letter struct {
 	text        string // line ends are LF; a bare CR is one
 }
 
-// serverAddress is what a rig's PROXY line says that clients connected to.
-const serverAddress = "192.0.2.25"
+// ownAddress is in own.addresses. Behind a proxy Exim says that the client
+// connected to the loopback address and port that the proxy did, whatever the
+// PROXY line says: that line's second address is not asked about.
+const ownAddress = "192.0.2.25"
 
 // A field is one field of a header: its name as it stands, its value from the
 // colon on, folded lines and the last LF included.
@@ -69,9 +71,9 @@ func fieldFacts(list []letterField, name string) (present, count int, raw string
 
 // request is what eximpolicyd check is asked about a letter, from the letter
 // alone: nothing here was seen in Exim or in the daemon's log.
-func (l *letter) request() map[string]any {
+func (l *letter) request(server netip.AddrPort) map[string]any {
 	q := map[string]any{
-		"protocol_state": "DATA", "client_address": l.client, "server_address": serverAddress, "server_port": l.serverPort,
+		"protocol_state": "DATA", "client_address": l.client, "server_address": server.Addr(), "server_port": server.Port(),
 		"server_name": rig.Domain, "primary_hostname": rig.Domain, "protocol_name": "esmtp", "helo_name": "",
 		"sender": l.sender, "recipient": l.recipient, "rcpt_verify": "ok", "rcpt_count": 1, "relay_host": "0",
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/emersion/go-sasl"
@@ -50,11 +51,11 @@ func (l *letter) connect(s *rig.Site, port int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	family, server := "TCP4", serverAddress
+	family, server := "TCP4", "192.0.2.26"
 	if from.Is6() {
-		family, server = "TCP6", "2001:db8::25"
+		family, server = "TCP6", "2001:db8::26"
 	}
-	if _, err := fmt.Fprintf(conn, "PROXY %s %s %s %d %d\r\n", family, from, server, port, l.serverPort); err != nil {
+	if _, err := fmt.Fprintf(conn, "PROXY %s %s %s %d 25\r\n", family, from, server, port); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
@@ -120,25 +121,17 @@ func refusalHeard(text string, err error) (smtpAnswer, error) {
 }
 
 // sendLetters brings the letters in parallel sessions and returns what each heard.
-func sendLetters(t *testing.T, s *rig.Site, letters []letter) []smtpAnswer {
+func sendLetters(t *testing.T, letters []letter, send func(l *letter, port int) (smtpAnswer, error)) []smtpAnswer {
 	t.Helper()
 	const sessions = 32
 	heard := make([]smtpAnswer, len(letters))
 	failed := make([]error, len(letters))
-	var next sync.Mutex
-	n := -1
+	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range sessions {
 		workers.Go(func() {
-			for {
-				next.Lock()
-				n++
-				i := n
-				next.Unlock()
-				if i >= len(letters) {
-					return
-				}
-				heard[i], failed[i] = letters[i].send(s, firstLetterPort+i)
+			for i := int(next.Add(1)) - 1; i < len(letters); i = int(next.Add(1)) - 1 {
+				heard[i], failed[i] = send(&letters[i], firstLetterPort+i)
 			}
 		})
 	}
@@ -209,12 +202,16 @@ func joinedLines(lines []rig.Decision) (letterVerdict, error) {
 }
 
 // verdictsInCheck returns what eximpolicyd check says about each letter.
-func verdictsInCheck(t *testing.T, config string, letters []letter) []letterVerdict {
+func verdictsInCheck(t *testing.T, s *rig.Site, config string, letters []letter) []letterVerdict {
 	t.Helper()
+	server, err := netip.ParseAddrPort(s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
 	var in bytes.Buffer
 	encode := json.NewEncoder(&in)
 	for i := range letters {
-		if err := encode.Encode(letters[i].request()); err != nil {
+		if err := encode.Encode(letters[i].request(server)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -65,6 +65,11 @@ func (s *Site) Dial(client string) (*Session, Reply, error) {
 	if err != nil {
 		return nil, Reply{}, err
 	}
+	return Talk(conn)
+}
+
+// Talk makes a session of a connection and reads the greeting.
+func Talk(conn net.Conn) (*Session, Reply, error) {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, Reply{}, join(err, conn.Close())
 	}
