@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -189,7 +190,8 @@ func (s *Server) judge(c *net.UnixConn, raw []byte, err error, _ byte) {
 		settings.Log.Warn("a request is answered with no opinion", "error", bad, "pid", peer.PID)
 		s.answer(c, Reply{Note: bad.Error()}, true)
 	default:
-		s.decide(c, settings, peer, q)
+		behind := !bytes.HasSuffix(raw, emptyLine) // it may still be sending what is ignored
+		s.decide(c, settings, peer, q, behind)
 	}
 }
 
@@ -205,10 +207,10 @@ func (s *Server) rescue(c *net.UnixConn) {
 }
 
 // decide judges a well-formed request.
-func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q *policy.Request) {
+func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q *policy.Request, behind bool) {
 	now := time.Now()
 	if _, err := os.Lstat(s.bypass); err == nil {
-		s.answer(c, Reply{Note: "bypass"}, false)
+		s.answer(c, Reply{Note: "bypass"}, behind)
 		settings.Log.Info("bypassed", "stage", q.Stage.String(), "file", s.bypass)
 		return
 	}
@@ -222,7 +224,7 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	cancel()
 	d.ID = s.ids.next(now)
 	reply := d.Reply(q)
-	s.answer(c, reply, false)
+	s.answer(c, reply, behind)
 	logDecision(settings, &d, q, known.view.uid, time.Since(now))
 }
 
