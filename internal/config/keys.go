@@ -247,7 +247,8 @@ func readPeers(dst *[]string) func(*arg) {
 					return "", false
 				}
 			}
-			if strings.Trim(s, "+-0123456789") == "" && s != "" {
+			number := a.value.kind == unstable.Integer || s != "" && strings.Trim(s, "+-0123456789") == ""
+			if number {
 				if n, err := strconv.ParseUint(s, 10, 64); err != nil || n > maxUID {
 					a.fail("%s is no uid: write 0 to %d", quoted(s), uint32(maxUID))
 					return "", false

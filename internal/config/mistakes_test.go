@@ -110,6 +110,27 @@ func TestOneMistakeAloneIsReportedAloneAtItsPlace(t *testing.T) {
 	}
 }
 
+func TestASocketIsAnAbsolutePathThatFits(t *testing.T) {
+	for socket, want := range map[string]string{
+		"":                             "is empty: write a path like /run/eximpolicyd/policy.sock",
+		"/":                            "/ is a directory: name a file in it",
+		"/run/eximpolicyd/":            `"/run/eximpolicyd/" is not plain: write "/run/eximpolicyd"`,
+		"/run/../etc/x":                `"/run/../etc/x" is not plain: write "/etc/x"`,
+		`/run/a\nb`:                    "has a control character",
+		"@abstract":                    `"@abstract" is no absolute path: write one like /run/eximpolicyd/policy.sock`,
+		"/" + strings.Repeat("s", 107): "has 108 bytes, and a socket's path may have 107",
+	} {
+		got := mistakesOf(t, `listen.socket = "`+socket+`"`)
+		if got.Error() != "f.toml:1:17: listen.socket: "+want {
+			t.Errorf("%q: %v", socket, got)
+		}
+	}
+	longest := "/" + strings.Repeat("s", 106)
+	if c := parsed(t, `listen.socket = "`+longest+`"`); c.Listen.Socket != longest {
+		t.Error("the longest path is not taken")
+	}
+}
+
 func TestAllMistakesInOneFileAreReportedAtTheirPlaces(t *testing.T) {
 	all := seeds()
 	if len(all) < 50 {

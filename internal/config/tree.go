@@ -74,8 +74,10 @@ func (v *value) noun() string {
 		return "a number"
 	case unstable.Array:
 		return "a list"
+	case unstable.LocalTime:
+		return "a time of day"
 	}
-	return "a date or time"
+	return "a date"
 }
 
 // part is one word of a dotted key.
