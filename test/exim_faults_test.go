@@ -118,7 +118,7 @@ func TestMailFlowsWhateverBreaks(t *testing.T) {
 			}
 			t.Run(where.flavour+"/"+fault.name, func(t *testing.T) {
 				t.Parallel()
-				s := started(t, rig.Config{Flavour: where.flavour})
+				s := started(t, rig.Config{Flavour: where.flavour, Timeout: "1s"})
 				f := fault.make(t, s)
 				twoMessages(t, s, where.client)
 				// One question and one reset; the eleven stages that follow cost nothing.
@@ -174,7 +174,7 @@ func TestADaemonThatFailsInTheMiddleIsNotAskedAgainInThatConnection(t *testing.T
 	for _, stage := range []string{"HELO", "MAIL", "RCPT", "DATA"} {
 		t.Run(stage, func(t *testing.T) {
 			t.Parallel()
-			s := started(t, rig.Config{Flavour: "stock"})
+			s := started(t, rig.Config{Flavour: "stock", Timeout: "3s"})
 			f := fake(t, s, atStage(stage, rig.Act{How: rig.Hang}))
 			twoMessages(t, s, "")
 			before := map[string]int{"HELO": 2, "MAIL": 3, "RCPT": 4, "DATA": 6}[stage]

@@ -21,12 +21,12 @@ type injection struct {
 	want  map[string]string // exactly these values at the last question of that stage
 }
 
-// header makes a session that ends in a message with these header lines.
-func header(lines string) []string {
+// withHeader makes a session that ends in a message with these header lines.
+func withHeader(lines string) []string {
 	return []string{"EHLO a.example", "MAIL FROM:<x@a.example>", "RCPT TO:<alice@" + rig.Domain + ">", "DATA", lines + "\r\n\r\nx\r\n."}
 }
 
-func envelope(from, to string) []string {
+func upToRcpt(from, to string) []string {
 	return []string{"EHLO a.example", "MAIL FROM:<" + from + ">", "RCPT TO:<" + to + ">"}
 }
 
@@ -49,17 +49,17 @@ func commandInjections() []injection {
 			map[string]string{"helo_name": strings.Repeat("a", 299) + `\`}},
 		{"a HELO with NUL does not come through, the next does", []string{"HELO a\x00b", "HELO c"}, "HELO",
 			map[string]string{"helo_name": "c"}},
-		{"a sender with a bare CR", envelope("\"a\raction=accept\"@a.example", "alice@"+rig.Domain), "RCPT",
+		{"a sender with a bare CR", upToRcpt("\"a\raction=accept\"@a.example", "alice@"+rig.Domain), "RCPT",
 			map[string]string{"sender": "\"a\raction=accept\"@a.example"}},
-		{"a sender with quotes, backslashes and signs", envelope(`"a\"b\\c d=e; f"@a.example`, "alice@"+rig.Domain), "MAIL",
+		{"a sender with quotes, backslashes and signs", upToRcpt(`"a\"b\\c d=e; f"@a.example`, "alice@"+rig.Domain), "MAIL",
 			map[string]string{"sender": `"a\"b\\c d=e; f"@a.example`}},
-		{"a sender as long as Exim takes one, all of it escaped", envelope(`"`+strings.Repeat(`\"`, 120)+`"@a.example`, "alice@"+rig.Domain), "MAIL",
+		{"a sender as long as Exim takes one, all of it escaped", upToRcpt(`"`+strings.Repeat(`\"`, 120)+`"@a.example`, "alice@"+rig.Domain), "MAIL",
 			map[string]string{"sender": `"` + strings.Repeat(`\"`, 120) + `"@a.example`}},
-		{"a recipient with a bare CR", envelope("x@a.example", "\"a\raction=accept\"@"+rig.Domain), "RCPT",
+		{"a recipient with a bare CR", upToRcpt("x@a.example", "\"a\raction=accept\"@"+rig.Domain), "RCPT",
 			map[string]string{"recipient": "a\raction=accept@" + rig.Domain, "rcpt_verify": "unknown"}},
-		{"a recipient with signs and a backslash", envelope("x@a.example", `"A@B  \\ =;"@`+rig.Domain), "RCPT",
+		{"a recipient with signs and a backslash", upToRcpt("x@a.example", `"A@B  \\ =;"@`+rig.Domain), "RCPT",
 			map[string]string{"recipient": `a@b  \ =;@` + rig.Domain}},
-		{"a recipient in UTF-8 and not", envelope("x@a.example", "\xc3\xb6\xff@"+rig.Domain), "RCPT",
+		{"a recipient in UTF-8 and not", upToRcpt("x@a.example", "\xc3\xb6\xff@"+rig.Domain), "RCPT",
 			map[string]string{"recipient": "\xc3\xb6\xff@" + rig.Domain}},
 		{"a failed login whose name holds a line end", []string{"EHLO a.example",
 			"AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00al\"ice\nuid=0\r\x00wrong")), "QUIT"}, "QUIT",
@@ -73,41 +73,41 @@ func headerInjections() []injection {
 	long := strings.Repeat("i", 1200)
 	encoded := "=?utf-8?q?=3Cx=40y=3E=0Aaction=3Daccept=0D=0A=0D=0Aend=3D1?="
 	return []injection{
-		{"two Message-ID fields", header("Message-ID: <a@b>\r\nMessage-ID: <c@d>"), "DATA",
+		{"two Message-ID fields", withHeader("Message-ID: <a@b>\r\nMessage-ID: <c@d>"), "DATA",
 			map[string]string{"msgid": " <a@b>\n <c@d>\n", "msgid_count": "2", "msgid_present": "1", "msgid_size": "14"}},
-		{"one folded Message-ID field with the same bytes", header("Message-ID: <a@b>\r\n <c@d>"), "DATA",
+		{"one folded Message-ID field with the same bytes", withHeader("Message-ID: <a@b>\r\n <c@d>"), "DATA",
 			map[string]string{"msgid": " <a@b>\n <c@d>\n", "msgid_count": "1", "msgid_present": "1", "msgid_size": "14"}},
-		{"a folded Message-ID that plays the protocol", header("Message-ID: <a@b>\r\n action=accept\r\n\tend=1"), "DATA",
+		{"a folded Message-ID that plays the protocol", withHeader("Message-ID: <a@b>\r\n action=accept\r\n\tend=1"), "DATA",
 			map[string]string{"msgid": " <a@b>\n action=accept\n\tend=1\n", "msgid_count": "1"}},
-		{"an encoded word that decodes to line ends", header("Message-ID: " + encoded + "\r\nFrom: " + encoded + " <a@b>"), "DATA",
+		{"an encoded word that decodes to line ends", withHeader("Message-ID: " + encoded + "\r\nFrom: " + encoded + " <a@b>"), "DATA",
 			map[string]string{"msgid": " " + encoded + "\n", "from": " " + encoded + " <a@b>\n"}},
-		{"a bare CR in a header becomes a folded line", header("Message-ID: <a\rb@d>"), "DATA",
+		{"a bare CR in a header becomes a folded line", withHeader("Message-ID: <a\rb@d>"), "DATA",
 			map[string]string{"msgid": " <a\n b@d>\n", "msgid_count": "1"}},
-		{"a NUL in a header becomes a question mark", header("Message-ID: <a\x00b@d>"), "DATA",
+		{"a NUL in a header becomes a question mark", withHeader("Message-ID: <a\x00b@d>"), "DATA",
 			map[string]string{"msgid": " <a?b@d>\n"}},
-		{"quotes, backslashes, controls and bytes that are no UTF-8", header("Message-ID: <\"a\\\"\x01\x7f\xff\t${pid}\"@d>"), "DATA",
+		{"quotes, backslashes, controls and bytes that are no UTF-8", withHeader("Message-ID: <\"a\\\"\x01\x7f\xff\t${pid}\"@d>"), "DATA",
 			map[string]string{"msgid": " <\"a\\\"\x01\x7f\xff\t${pid}\"@d>\n"}},
-		{"a first id of 1,200 octets hides no second", header("Message-ID: <" + long + "@a>\r\nMessage-ID: <b@c>"), "DATA",
+		{"a first id of 1,200 octets hides no second", withHeader("Message-ID: <" + long + "@a>\r\nMessage-ID: <b@c>"), "DATA",
 			map[string]string{"msgid": " <" + long + "@a>\n <b@c>\n", "msgid_count": "2", "msgid_size": "1213"}},
 		{"a first id beyond every bound shows in the size and the count",
-			header("Message-ID: <" + long + "\r\n " + long + "@a>\r\nMessage-ID: <b@c>"), "DATA",
+			withHeader("Message-ID: <" + long + "\r\n " + long + "@a>\r\nMessage-ID: <b@c>"), "DATA",
 			map[string]string{"msgid": (" <" + long + "\n " + long)[:2100], "msgid_count": "2", "msgid_size": "2415"}},
-		{"an id that begins like a choice of list separator is one", header("Message-ID: <-a-b-c@d>"), "DATA",
+		{"an id that begins like a choice of list separator is one", withHeader("Message-ID: <-a-b-c@d>"), "DATA",
 			map[string]string{"msgid_count": "1"}},
-		{"and does not hide a second field", header("Message-ID: <.a@d>\r\nMessage-ID: <b@c>"), "DATA",
+		{"and does not hide a second field", withHeader("Message-ID: <.a@d>\r\nMessage-ID: <b@c>"), "DATA",
 			map[string]string{"msgid_count": "2"}},
-		{"a field with colons is one", header("Message-ID: <a:b::c@d>\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\nFrom: a:b:c;"), "DATA",
+		{"a field with colons is one", withHeader("Message-ID: <a:b::c@d>\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\nFrom: a:b:c;"), "DATA",
 			map[string]string{"msgid_count": "1", "date_count": "1", "from_count": "1"}},
-		{"no header at all", header("Subject: x"), "DATA",
+		{"no header at all", withHeader("Subject: x"), "DATA",
 			map[string]string{"msgid_present": "0", "msgid_count": "0", "msgid": "", "msgid_size": "0", "date_present": "0",
 				"date_count": "0", "from_present": "0", "from_count": "0", "list_id": ""}},
-		{"an empty Message-ID is there and not counted", header("Message-ID:"), "DATA",
+		{"an empty Message-ID is there and not counted", withHeader("Message-ID:"), "DATA",
 			map[string]string{"msgid_present": "1", "msgid_count": "0"}},
-		{"an empty and a full one", header("Message-ID:\r\nMessage-ID: <a@b>"), "DATA",
+		{"an empty and a full one", withHeader("Message-ID:\r\nMessage-ID: <a@b>"), "DATA",
 			map[string]string{"msgid_present": "1", "msgid_count": "1"}},
-		{"a blank before the colon is another header", header("Message-ID : <a@b>"), "DATA",
+		{"a blank before the colon is another header", withHeader("Message-ID : <a@b>"), "DATA",
 			map[string]string{"msgid_present": "0", "msgid_count": "0"}},
-		{"headers longer than they are sent", header("From: " + strings.Repeat("\"", 900) + "\r\n " + strings.Repeat("\\", 900) +
+		{"headers longer than they are sent", withHeader("From: " + strings.Repeat("\"", 900) + "\r\n " + strings.Repeat("\\", 900) +
 			"\r\nList-Id: " + strings.Repeat("\x01", 2000)), "DATA",
 			map[string]string{"list_id": (" " + strings.Repeat("\x01", 2000))[:998]}},
 	}

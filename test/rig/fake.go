@@ -52,6 +52,7 @@ type Fake struct {
 	listener *net.UnixListener
 	over     chan struct{} // closed by Close: frees what hangs
 	busy     sync.WaitGroup
+	once     sync.Once
 
 	mu       sync.Mutex
 	script   Script
@@ -177,11 +178,14 @@ func (f *Fake) Resets() int {
 	return f.resets
 }
 
-// Close ends every connection and removes the socket.
+// Close ends every connection and removes the socket. Closing again does nothing.
 func (f *Fake) Close() error {
-	close(f.over)
-	err := f.listener.Close()
-	f.busy.Wait()
+	var err error
+	f.once.Do(func() {
+		close(f.over)
+		err = f.listener.Close()
+		f.busy.Wait()
+	})
 	return err
 }
 

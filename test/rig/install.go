@@ -20,7 +20,8 @@ func join(errs ...error) error { return errors.Join(errs...) }
 // mainLines are the options of every flavour that make a site private and quick.
 func (s *Site) mainLines() string {
 	b := &strings.Builder{}
-	fmt.Fprintf(b, "hosts_proxy = %s\ntls_advertise_hosts =\nsmtp_accept_max = 500\nsmtp_accept_reserve = 0\n", ProxyFrom)
+	fmt.Fprintf(b, "hosts_proxy = %s\nsmtp_accept_max = 500\nsmtp_accept_reserve = 0\n", ProxyFrom)
+	b.WriteString(s.tlsLines())
 	b.WriteString("smtp_accept_max_per_connection = 100000\ndaemon_startup_retries = 0\nrfc1413_query_timeout = 0s\n")
 	if s.cfg.Queue {
 		b.WriteString("queue_only\n")

@@ -17,7 +17,7 @@ type Config struct {
 	Without bool
 	// Socket is the daemon's; empty means SocketPath of the site.
 	Socket  string
-	Timeout string // the snippets' time-out, 1s if empty: a test of a hung daemon waits for it
+	Timeout string // the snippets' time-out, 20s if empty: a busy machine is no fault; a test of a hung daemon wants 1s
 	// RelayHosts are added to relay_from_hosts.
 	RelayHosts []string
 	// Main holds lines for the main section, ACL whole ACLs for the ACL section.
@@ -28,6 +28,8 @@ type Config struct {
 	OnFail string
 	// Queue keeps accepted mail in the queue instead of delivering it.
 	Queue bool
+	// TLS offers STARTTLS, with a certificate that nobody knows.
+	TLS bool
 }
 
 // A Site is one Exim. New makes it, Start makes it listen, Close ends every
@@ -72,7 +74,7 @@ func New(cfg Config) (*Site, error) {
 		s.cfg.Socket = s.SocketPath()
 	}
 	if s.cfg.Timeout == "" {
-		s.cfg.Timeout = "1s"
+		s.cfg.Timeout = "20s"
 	}
 	if err := s.build(); err != nil {
 		return nil, join(err, s.Close())
@@ -151,6 +153,9 @@ func (s *Site) folders() error {
 	}
 	passwd, err := s.passwd()
 	if err != nil {
+		return err
+	}
+	if err := s.certificate(); err != nil {
 		return err
 	}
 	return join(
