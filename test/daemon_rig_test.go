@@ -71,6 +71,7 @@ func ofClient(client string) func(rig.Decision) bool {
 }
 
 func TestTheRealDaemonAnswersEximAndWritesALineADecision(t *testing.T) {
+	t.Parallel()
 	s := started(t, rig.Config{Flavour: "stock"})
 	d := daemon(t, s, "")
 	c := dial(t, s, "203.0.113.7")

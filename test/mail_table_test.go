@@ -124,8 +124,8 @@ func expectedFigures(t *testing.T, letters []letter, results map[string][]letter
 			causes[rule]++
 		}
 	}
-	for rule, n := range causes {
-		seen := 0
+	for _, rule := range slices.Sorted(maps.Keys(causes)) {
+		n, seen := causes[rule], 0
 		for _, verdicts := range results {
 			for _, v := range verdicts {
 				if slices.Contains(v.Rules, "messageid."+rule) {
