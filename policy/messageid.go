@@ -12,9 +12,9 @@ import (
 // A missing Message-ID is a SHOULD of the RFC, and printers, cameras and old scripts send without one: by default it
 // only scores.
 type MessageID struct {
-	ExceptSenders []string `toml:"except_senders"` // sender domains, and what is under them, that this policy passes
-	DateAhead     Days     `toml:"date_ahead"`     // a Date further ahead than this is wrong; 0: not judged
-	DateOld       Days     `toml:"date_old"`       // a Date older than this is wrong; 0: not judged
+	ExceptSenders []string `toml:"except_senders" about:"sender domains, with what is under them, that this policy passes by"`
+	DateAhead     Days     `toml:"date_ahead" about:"days; a Date further ahead is wrong, 0: not judged"`
+	DateOld       Days     `toml:"date_old" about:"days; an older Date is wrong, 0: not judged"`
 }
 
 // Days is a whole number of days in the configuration.

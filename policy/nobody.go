@@ -13,11 +13,11 @@ import (
 // The user is the uid that Exim took from the process that submitted the message; a name or an id in the mail proves
 // nothing. A message to local recipients alone passes, and so does one whose recipients are not known.
 type Nobody struct {
-	Users        []string `toml:"users"`         // login names or uids that may not send to the world
-	AllowUsers   []string `toml:"allow_users"`   // exceptions from the users that are only observed
-	AllowDirs    []string `toml:"allow_dirs"`    // directories a script may stand in or under
-	AllowSenders []string `toml:"allow_senders"` // envelope senders, user@example.com or @example.com
-	Action       string   `toml:"action"`        // deny
+	Users        []string `toml:"users" about:"login names or uids that may not send to the world"`
+	AllowUsers   []string `toml:"allow_users" about:"exceptions from the users that are only observed: www-data, apache, httpd, nginx, daemon"`
+	AllowDirs    []string `toml:"allow_dirs" about:"directories in or under which a script may send"`
+	AllowSenders []string `toml:"allow_senders" about:"envelope senders that may send: user@example.com or @example.com"`
+	Action       string   `toml:"action" about:"deny"`
 }
 
 func nobodyPolicy() Policy {

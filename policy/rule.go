@@ -27,7 +27,7 @@ type Policy struct {
 }
 
 // Settings are what the configuration says about one policy. New returns them with their defaults; package config
-// decodes the keys of [policy.NAME] into the fields that have a toml tag.
+// decodes the keys of [policy.NAME] into the fields that have a toml tag; the about tag explains a key in one line.
 type Settings interface {
 	// Rules returns the rules in the order asked, bound to these settings.
 	Rules() []Rule

@@ -160,7 +160,7 @@ prove = "off"
 [own]
 names = ["MAIL.Example.COM."]
 addresses = ["::ffff:192.0.2.1", "2001:DB8::1"]
-domains = ["Example.org", "xn--bcher-kva.example"]
+domains = ["Example.org", "BÜCHER.example。"]
 [exempt]
 relay = ["::ffff:198.51.100.0/120", "2001:db8::/32"]
 allow = ["::ffff:203.0.113.7"]

@@ -94,7 +94,7 @@ func policyKeys(c *Config, table []policy.Policy) []key {
 			{name: "grace_until", about: "until this day, refuse for now only (4xx)", example: "2026-12-01",
 				read: readGrace(change)},
 		}
-		own = append(own, settingKeys(p.Name, setup.Settings)...)
+		own = append(own, settingKeys(setup.Settings)...)
 		own = append(own, key{name: "rules", rules: true, keys: ruleKeys(setup.Settings.Rules(), change),
 			about: "A mode of its own for a rule. Answers stand as lenient | rfc | strict."})
 		keys = append(keys, key{name: p.Name, about: p.About, keys: own, check: setup.Settings.Check})

@@ -14,7 +14,7 @@ import (
 )
 
 // settingKeys are the fields of a policy's settings that have a toml tag. An about tag has the line that explains one.
-func settingKeys(name string, s policy.Settings) []key {
+func settingKeys(s policy.Settings) []key {
 	v := reflect.ValueOf(s)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
 		return nil
@@ -29,9 +29,6 @@ func settingKeys(name string, s policy.Settings) []key {
 		}
 		dst := v.Field(i)
 		about := field.Tag.Get("about")
-		if about == "" {
-			about = explained(name, word)
-		}
 		if about == "" {
 			about = typeOf(dst.Type())
 		}
@@ -207,29 +204,4 @@ func float(f float64) string {
 		s += ".0"
 	}
 	return s
-}
-
-// explained has the lines for settings without an about tag.
-func explained(policy, key string) string {
-	switch policy + "." + key {
-	case "helo.robots":
-		return "greetings of known robots, for H17"
-	case "messageid.except_senders":
-		return "sender domains, with what is under them, that this policy passes by"
-	case "messageid.date_ahead":
-		return "days; a Date further ahead is wrong, 0: not judged"
-	case "messageid.date_old":
-		return "days; an older Date is wrong, 0: not judged"
-	case "nobody.users":
-		return "login names or uids that may not send to the world"
-	case "nobody.allow_users":
-		return "exceptions from the users that are only observed: www-data, apache, httpd, nginx, daemon"
-	case "nobody.allow_dirs":
-		return "directories in or under which a script may send"
-	case "nobody.allow_senders":
-		return "envelope senders that may send: user@example.com or @example.com"
-	case "nobody.action":
-		return "deny"
-	}
-	return ""
 }

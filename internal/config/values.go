@@ -9,18 +9,23 @@ import (
 	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+	"golang.org/x/net/idna"
 
 	"eximpolicyd/policy"
 )
 
-// hostname makes a name canonical: lower case, no dot at its end.
+// hostname makes a name canonical: lower case, no dot at its end, letters beyond ASCII as DNS has them (RFC 5891).
 func hostname(s string) (name, fault string) {
 	name = strings.TrimSuffix(s, ".")
 	if !utf8.ValidString(name) {
 		return "", "a byte that is not UTF-8: write the name as DNS has it"
 	}
 	if strings.ContainsFunc(name, func(c rune) bool { return c >= 0x80 }) {
-		return "", quoted(s) + " has letters beyond ASCII: write the name as DNS has it, xn--..."
+		ascii, err := idna.Lookup.ToASCII(name)
+		if err != nil {
+			return "", quoted(s) + " is no host name: write one like mail.example.com"
+		}
+		name = strings.TrimSuffix(ascii, ".")
 	}
 	name = strings.ToLower(name)
 	if policy.IsHostname(name) {
