@@ -55,18 +55,14 @@ func (c Class) Unbannable() bool { return among(Auth, RelayHost, RelayNet, Local
 // Prefixes is a set of networks. The zero set is empty. Build it once; reading is safe for concurrent use.
 type Prefixes struct {
 	table bart.Lite
-	n     int
 }
 
 // Add puts a network into the set.
-func (p *Prefixes) Add(prefix netip.Prefix) {
-	p.table.Insert(prefix)
-	p.n++
-}
+func (p *Prefixes) Add(prefix netip.Prefix) { p.table.Insert(prefix) }
 
 // Has reports whether an address is in one of the networks.
 func (p *Prefixes) Has(a netip.Addr) bool {
-	return p != nil && p.n > 0 && a.IsValid() && p.table.Contains(a)
+	return p != nil && p.table.Contains(a)
 }
 
 // Exempt is [exempt] of the configuration. The zero value exempts nobody but by the classes' own tests.

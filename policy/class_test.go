@@ -117,6 +117,9 @@ func TestTheZeroExemptExemptsNobodyByAList(t *testing.T) {
 	if prefixes().Has(addr("192.0.2.1")) || prefixes("0.0.0.0/0").Has(Request{}.Client) || (*Prefixes)(nil).Has(addr("192.0.2.1")) {
 		t.Error("an empty set has an address, or a set has no address")
 	}
+	if !prefixes("192.0.2.0/24").Has(addr("192.0.2.0")) {
+		t.Error("a set of one network is empty")
+	}
 	if p := prefixes("192.0.2.0/24", "192.0.2.0/24", "::/0"); !p.Has(addr("192.0.2.255")) || p.Has(addr("192.0.3.0")) || !p.Has(addr("2001:db8::1")) {
 		t.Error("a set lacks an address, or has its neighbour")
 	}

@@ -39,7 +39,7 @@ func clean() *scene {
 	s := &scene{settings: map[string]Settings{}}
 	s.q = Request{
 		Client: addr("203.0.113.7"), Server: addr("192.0.2.1"), ClientPort: 40000, ServerPort: 25, Protocol: "esmtps",
-		Primary: "mx.example.org", ServerName: "mx.example.org",
+		Primary: "mx.example.org", ServerName: "active.example.org",
 		HELO: Known("mail.example.net"), Sender: Known("anna@example.net"), Recipient: "user@example.org",
 		Verify: VerifyOK, RcptCount: 1, Size: -1,
 		MessageID: Field{Present: Known(true), Count: Known(1), Value: " <1@mail.example.net>"},

@@ -9,7 +9,7 @@ import "net/netip"
 // What is refused here is a lie (our own name or address), or what can't be a name at all. The HELO that counts is the
 // last one, since STARTTLS forces a second (RFC 3207 4.2).
 type HELO struct {
-	Robots []string `toml:"robots"` // greetings of known robots, for H17
+	Robots []string `toml:"robots" about:"greetings of known robots, for H17"`
 }
 
 // helo is skipped by whoever is one of us, and on submission ports, where mail programs greet with anything.
@@ -109,7 +109,12 @@ func (s *HELO) bareAddress(q *Request, _ *Facts) Verdict {
 
 func (s *HELO) foreignLiteral(q *Request, _ *Facts) Verdict {
 	h := &q.Greeting
-	if h.Kind != HELOLiteral || h.Fault != "" || neighbours(h.Address, q.Client) {
+	switch {
+	case h.Kind != HELOLiteral || h.Fault != "":
+		return Pass()
+	case !q.Client.IsValid():
+		return unknown("the client's address")
+	case neighbours(h.Address, q.Client):
 		return Pass()
 	}
 	v := hit("HELO address literal is not your address", "HELO %s is not the client's address", quoted(h.Name))
@@ -122,15 +127,11 @@ func (s *HELO) foreignLiteral(q *Request, _ *Facts) Verdict {
 
 // neighbours reports whether two addresses are in one /24 or one /64: a host with several addresses may name any.
 func neighbours(a, b netip.Addr) bool {
-	if a.Is4() != b.Is4() || !b.IsValid() {
-		return false
-	}
 	bits := 64
 	if a.Is4() {
 		bits = 24
 	}
-	p, err := a.Prefix(bits)
-	return err == nil && p.Contains(b)
+	return netip.PrefixFrom(a, bits).Contains(b)
 }
 
 func (s *HELO) localhost(q *Request, _ *Facts) Verdict {

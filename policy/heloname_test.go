@@ -52,6 +52,20 @@ func TestParseHELO(t *testing.T) {
 	}
 }
 
+// Every octet but the 26 stays what it is, alone and behind a letter.
+func TestLowerKnowsASCIIOnly(t *testing.T) {
+	for c := range 256 {
+		in := string([]byte{byte(c)})
+		want := in
+		if c >= 'A' && c <= 'Z' {
+			want = string([]byte{byte(c) + 32})
+		}
+		if got := lower(in) + lower("Q"+in); got != want+"q"+want {
+			t.Errorf("%q becomes %q", in, got)
+		}
+	}
+}
+
 func TestDotless(t *testing.T) {
 	for in, want := range map[string]bool{"": false, ".": false, "pc": true, "pc.": true, "p c": true, "a.b": false, "[x]": false, "2001:db8::1": false} {
 		if h := ParseHELO(in); h.Dotless() != want {

@@ -114,29 +114,26 @@ func emptyID(q *Request) bool {
 	return trimFWS(q.MessageID.Value) == "" && q.MessageIDSize <= max(len(q.MessageID.Value), maxMessageID)
 }
 
-// single returns the one Message-ID of a message; M1 and M2 have the others.
-func single(q *Request) (msgID, bool) {
+// single returns the one Message-ID of a message, or an empty one without a fault; M1 and M2 have the others.
+func single(q *Request) msgID {
 	if !q.MessageID.Present.Value || q.MessageID.Count.Value >= 2 || emptyID(q) {
-		return msgID{}, false
+		return msgID{}
 	}
-	return parseMessageID(q.MessageID.Value, max(q.MessageIDSize, len(q.MessageID.Value)), smtputf8(q)), true
+	return parseMessageID(q.MessageID.Value, max(q.MessageIDSize, len(q.MessageID.Value)), smtputf8(q))
 }
 
 // smtputf8 reports whether the client asked for 8-bit headers (RFC 6531); Exim's protocol names then begin with utf8.
 func smtputf8(q *Request) bool { return strings.HasPrefix(q.Protocol, "utf8") }
 
 func (s *MessageID) syntax(q *Request, _ *Facts) Verdict {
-	if id, ok := single(q); ok && id.fault != "" {
+	if id := single(q); id.fault != "" {
 		return hit("Message-ID against RFC 5322 3.6.4", "Message-ID %s: %s", quoted(trimFWS(q.MessageID.Value)), id.fault)
 	}
 	return Pass()
 }
 
 func (s *MessageID) domain(q *Request, _ *Facts) Verdict {
-	id, ok := single(q)
-	if !ok || id.right == "" {
-		return Pass()
-	}
+	id := single(q)
 	h := ParseHELO(id.right)
 	var v Verdict
 	switch {
@@ -155,11 +152,10 @@ func (s *MessageID) domain(q *Request, _ *Facts) Verdict {
 
 // ours objects to an outsider who claims that we made the id. A mailing list sends our own mail back to us.
 func (s *MessageID) ours(q *Request, f *Facts) Verdict {
-	id, ok := single(q)
-	if !ok || id.right == "" || among(PrivateNet, RelayHost, RelayNet).Has(f.Class) {
+	if among(PrivateNet, RelayHost, RelayNet).Has(f.Class) {
 		return Pass()
 	}
-	right := canonical(id.right)
+	right := canonical(single(q).right)
 	if !f.Own.IsName(right, q) && !f.Own.IsDomain(right) {
 		return Pass()
 	}

@@ -166,7 +166,7 @@ func TestModesAndPresetsReadWhatTheyWrite(t *testing.T) {
 }
 
 func TestScoresHaveOneDecimal(t *testing.T) {
-	for s, want := range map[Score]string{0: "0.0", 5: "0.5", 10: "1.0", 25: "2.5", 50: "5.0", 123: "12.3", -5: "-0.5", -10: "-1.0", 1000: "100.0"} {
+	for s, want := range map[Score]string{0: "0.0", 5: "0.5", 10: "1.0", 25: "2.5", 50: "5.0", 123: "12.3", -1: "-0.1", -5: "-0.5", -10: "-1.0", 1000: "100.0"} {
 		b, err := json.Marshal(s)
 		if err != nil || string(b) != want || s.String() != want {
 			t.Errorf("%d is %s in JSON and %s (%v)", s, b, s, err)

@@ -1,6 +1,9 @@
 package policy
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestNobody(t *testing.T) { runExamples(t, nobodyExamples()) }
 
@@ -96,10 +99,12 @@ func TestSettingsThatCanNotBeMeant(t *testing.T) {
 		{"a sender without a domain", &Nobody{Action: "deny", AllowSenders: []string{"anna@"}}, []string{"allow_senders"}},
 		{"a sender at no domain", &Nobody{Action: "deny", AllowSenders: []string{"anna@b c"}}, []string{"allow_senders"}},
 		{"days below zero and over ten years, in one order", &MessageID{DateAhead: -1, DateOld: 3651}, []string{"date_ahead", "date_old"}},
+		{"days ahead over ten years", &MessageID{DateAhead: 3651}, []string{"date_ahead"}},
+		{"an old date below zero", &MessageID{DateOld: -1}, []string{"date_old"}},
 		{"an old date over ten years", &MessageID{DateOld: 3651}, []string{"date_old"}},
 		{"an exception that is no domain", &MessageID{ExceptSenders: []string{"example.net", "@example.com"}}, []string{"except_senders"}},
 		{"good settings of nobody", &Nobody{Action: "deny", AllowDirs: []string{"/", "/srv"}, AllowSenders: []string{"@example.com", "a@example.com"}}, nil},
-		{"good settings of messageid", &MessageID{ExceptSenders: []string{"example.com"}, DateAhead: 3650}, nil},
+		{"good settings of messageid", &MessageID{ExceptSenders: []string{"Example.COM."}, DateAhead: 3650, DateOld: 3650}, nil},
 		{"any robot's greeting", &HELO{Robots: []string{"", "x y"}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -115,6 +120,9 @@ func TestSettingsThatCanNotBeMeant(t *testing.T) {
 				}
 			}
 		})
+	}
+	if m := (&Nobody{Action: "freeze"}).Check(); !strings.Contains(m[0].Text, "memory") {
+		t.Errorf("freeze is no action without a reason: %s", m[0].Text)
 	}
 	for _, p := range Table() {
 		if got := p.New().Check(); len(got) > 0 {
