@@ -45,7 +45,9 @@ type connKey struct {
 	client netip.AddrPort
 }
 
-type tuple struct{ client, server netip.AddrPort }
+// tuple is Exim's own socket: what it is connected to, and where. Behind a proxy the far end is the proxy's, and the
+// client is only what a line of the PROXY protocol says.
+type tuple struct{ far, server netip.AddrPort }
 
 // conn is one entry. It is changed under the table's lock and copied out.
 type conn struct {
@@ -116,15 +118,18 @@ func (c *conns) note(pid int32, q *policy.Request, own bool, now time.Time) view
 // closed its end leaves no trace of who it was.
 func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now time.Time) view {
 	e := &conn{start: start, seen: now, tuple: tuple{key.client, netip.AddrPortFrom(q.Server, port(q.ServerPort))}}
-	exists := c.exists(q, e.tuple)
 	if own {
 		e.uid = c.owner(e.tuple)
 	}
+	if q.ProxyLocal.Addr().IsValid() {
+		e.tuple.far = q.ProxyLocal
+	}
+	exists := c.exists(e.tuple)
 	c.mu.Lock()
 	first, named := c.owners[e.tuple]
 	c.mu.Unlock()
-	// Anybody on the machine can make an Exim process name the connection of another. The first that named it has it,
-	// as long as it lives.
+	// Anybody on the machine can make an Exim process name the connection of another, and behind a proxy's any client he
+	// likes. The first that named it has it, as long as it lives.
 	copied := named && first.pid != key.pid && c.alive(first)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -163,23 +168,19 @@ func (c *conns) follow(key connKey, start uint64, q *policy.Request, now time.Ti
 	return v
 }
 
-// exists reports whether Exim's own end of the connection is there. Behind a proxy, its other end is the proxy's.
-func (c *conns) exists(q *policy.Request, t tuple) bool {
-	remote := t.client
-	if q.ProxyLocal.Addr().IsValid() {
-		remote = q.ProxyLocal
-	}
-	if !t.server.IsValid() || t.server.Port() == 0 || remote.Port() == 0 {
+// exists reports whether Exim's own end of the connection is there.
+func (c *conns) exists(t tuple) bool {
+	if !t.server.IsValid() || t.server.Port() == 0 || t.far.Port() == 0 {
 		return false // exim -bh, or a local submission
 	}
-	s, found, err := c.prover.Find(t.server, remote)
+	s, found, err := c.prover.Find(t.server, t.far)
 	return err == nil && found && s.Live()
 }
 
 // owner returns the user at the other end of a connection from this machine. A socket without an inode has been closed,
 // and the kernel then says root.
 func (c *conns) owner(t tuple) policy.Maybe[uint32] {
-	s, found, err := c.prover.Find(t.client, t.server)
+	s, found, err := c.prover.Find(t.far, t.server)
 	return policy.Maybe[uint32]{Value: s.UID, Known: err == nil && found && s.Inode != 0}
 }
 
