@@ -1,0 +1,174 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"eximpolicyd/test/rig"
+)
+
+// invented runs a session of exim4 -bh as nobody with ends of his choosing.
+func invented(t *testing.T, s *rig.Site, server, client netip.AddrPort) {
+	t.Helper()
+	talk := "EHLO localhost\r\nMAIL FROM:<x@example.org>\r\nRCPT TO:<nosuch@" + rig.Domain + ">\r\nRCPT TO:<alice@" + rig.Domain + ">\r\nQUIT\r\n"
+	out, err := s.As("nobody", "/tmp", talk, "exim4", "-oMi", dotted(server), "-bh", dotted(client))
+	if err != nil || !strings.Contains(out, "\n221 ") {
+		t.Fatalf("%v %s", err, out)
+	}
+}
+
+// dotted is how Exim writes an address with a port.
+func dotted(a netip.AddrPort) string { return fmt.Sprintf("%s.%d", a.Addr(), a.Port()) }
+
+// linesOf waits for the end of a session and returns its decision lines.
+func linesOf(t *testing.T, d *rig.Daemon, end string, fits func(rig.Decision) bool) []rig.Decision {
+	t.Helper()
+	decided(t, d, end, "of the session", fits)
+	lines, err := d.Decisions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(lines, func(l rig.Decision) bool { return !fits(l) })
+}
+
+func TestAnInventedConnectionIsSynthetic(t *testing.T) {
+	t.Parallel()
+	s := started(t, rig.Config{Flavour: "stock"})
+	d := daemon(t, s, enforcing("lenient"))
+	real := netip.MustParseAddrPort(s.Addr())
+	for i := range 20 {
+		server := real // Exim does listen there
+		if i%2 == 0 {
+			server = netip.MustParseAddrPort("192.0.2.2:25")
+		}
+		client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)}), uint16(4000+i))
+		invented(t, s, server, client)
+		for _, l := range linesOf(t, d, "QUIT", ofClient(client.Addr().String())) {
+			if !l.Synthetic || l.ClientUID != nil {
+				t.Errorf("%s at %s: %+v", client, l.Stage, l)
+			}
+			if want := map[bool]string{true: "deny", false: "dunno"}[l.Stage == "RCPT"]; l.Action != want {
+				t.Errorf("%s at %s: %s, want it judged like any other", client, l.Stage, l.Action)
+			}
+		}
+	}
+}
+
+func TestARealConnectionIsProvenAndACopyOfItIsNot(t *testing.T) {
+	t.Parallel()
+	s := started(t, rig.Config{Flavour: "stock"})
+	d := daemon(t, s, enforcing("lenient"))
+	conn, err := s.Connect(netip.AddrPort{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := conn.LocalAddr().(*net.TCPAddr).AddrPort()
+	c, r, err := rig.Talk(conn)
+	if err != nil || r.Code != 220 {
+		t.Fatal(err, r)
+	}
+	defer c.Close()
+	mine := func(l rig.Decision) bool { return l.ClientPort == int(client.Port()) }
+	decided(t, d, "CONNECT", "of the real one", mine)
+	before, err := d.Decisions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	invented(t, s, netip.MustParseAddrPort(s.Addr()), client)
+	copies := linesOf(t, d, "QUIT", mine)[len(before):]
+	if len(copies) < 5 {
+		t.Fatalf("%d lines of the copy", len(copies))
+	}
+	for _, l := range copies {
+		if !l.Synthetic {
+			t.Errorf("the copy at %s: %+v", l.Stage, l)
+		}
+	}
+	say(t, c, "EHLO mx.example.org", 250)
+	say(t, c, "QUIT", 221)
+	root := uint32(os.Getuid())
+	real := decided(t, d, "HELO", "of the real one", func(l rig.Decision) bool { return mine(l) && l.HELO == "mx.example.org" })
+	if real.Synthetic || real.ClientUID == nil || *real.ClientUID != root {
+		t.Errorf("the real one after the copy: %+v", real)
+	}
+}
+
+func TestTheUserOfALoopbackConnectionIsKnown(t *testing.T) {
+	t.Parallel()
+	s := started(t, rig.Config{Flavour: "stock"})
+	d := daemon(t, s, enforcing("lenient"))
+	_, port, err := net.SplitHostPort(s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []struct {
+		name string
+		uid  uint32
+	}{{"nobody", nobodyUID}, {"12002", 12002}} {
+		helo := "of-" + user.name + ".example.org"
+		out, err := s.As(user.name, "/tmp", "", "/usr/bin/swaks", "--server", "127.0.0.1", "--port", port, "--helo", helo,
+			"--from", "x@example.org", "--to", "alice@"+rig.Domain)
+		if err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+		for _, l := range linesOf(t, d, "QUIT", func(l rig.Decision) bool { return l.HELO == helo }) {
+			if l.Synthetic || l.ClientUID == nil || *l.ClientUID != user.uid || l.Class != "loopback" {
+				t.Errorf("%s at %s: %+v", user.name, l.Stage, l)
+			}
+		}
+	}
+}
+
+// throughProxy is a PHP program that gives exim4 -bh a socket for standard
+// input, from which it will read a line of the PROXY protocol.
+const throughProxy = `
+$pair = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
+$p = proc_open(array_slice($argv, 2), [0 => $pair[1], 1 => ["pipe", "w"], 2 => ["file", "/dev/null", "w"]], $pipes);
+fclose($pair[1]);
+foreach (explode("|", $argv[1]) as $line) { fwrite($pair[0], "$line\r\n"); }
+echo stream_get_contents($pipes[1]);
+proc_close($p);`
+
+func TestACopyOfAProxiedConnectionIsSyntheticWhateverClientItNames(t *testing.T) {
+	t.Parallel()
+	s := started(t, rig.Config{Flavour: "stock"})
+	d := daemon(t, s, enforcing("lenient"))
+	conn, err := s.Connect(netip.MustParseAddrPort("203.0.113.7:40000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := conn.LocalAddr().(*net.TCPAddr).AddrPort()
+	c, r, err := rig.Talk(conn)
+	if err != nil || r.Code != 220 {
+		t.Fatal(err, r)
+	}
+	defer c.Close()
+	if one := decided(t, d, "CONNECT", "of the real one", ofClient("203.0.113.7")); one.Synthetic {
+		t.Fatalf("the real one: %+v", one)
+	}
+	server := netip.MustParseAddrPort(s.Addr())
+	// The proxy's own connection, as if it had not been one: of the address of the proxy.
+	invented(t, s, server, proxy)
+	for _, l := range linesOf(t, d, "QUIT", ofClient(proxy.Addr().String())) {
+		if !l.Synthetic {
+			t.Errorf("in the proxy's name at %s: %+v", l.Stage, l)
+		}
+	}
+	// The same, with a line of the PROXY protocol that names a victim.
+	talk := "PROXY TCP4 198.51.100.66 192.0.2.25 41000 25|EHLO localhost|MAIL FROM:<x@example.org>|RCPT TO:<alice@" + rig.Domain + ">|QUIT"
+	out, err := s.As("nobody", "/tmp", "", "/usr/bin/php", "-r", throughProxy, "--", talk,
+		"/usr/sbin/exim4", "-oMi", dotted(server), "-bh", dotted(proxy))
+	if err != nil || !strings.Contains(out, "221 ") {
+		t.Fatalf("%v %s", err, out)
+	}
+	for _, l := range linesOf(t, d, "QUIT", ofClient("198.51.100.66")) {
+		if !l.Synthetic {
+			t.Errorf("in a victim's name at %s: %+v", l.Stage, l)
+		}
+	}
+}
