@@ -24,10 +24,11 @@ func extract(line, key string) (string, bool) {
 	rest := strings.Trim(line, " \n")
 	for rest != "" {
 		name, after, _ := strings.Cut(rest, "=")
-		value, quoted := "", strings.HasPrefix(after, `"`)
-		if !quoted {
+		value := ""
+		if !strings.HasPrefix(after, `"`) {
 			value, rest, _ = strings.Cut(after, " ")
 		} else {
+			var octets []byte
 			i := 1
 			for ; i < len(after) && after[i] != '"'; i++ {
 				c := after[i]
@@ -46,8 +47,9 @@ func extract(line, key string) (string, bool) {
 						c, i = byte(octal), i+2
 					}
 				}
-				value += string([]byte{c})
+				octets = append(octets, c)
 			}
+			value = string(octets)
 			rest = after[min(i+1, len(after)):]
 		}
 		if strings.TrimSpace(name) == key {
@@ -163,7 +165,7 @@ func hostileReply(rnd *rand.Rand) *Reply {
 
 func TestHostileRepliesAreOneLine(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for range 5_000 {
+	for range 3_000 {
 		checkReply(t, hostileReply(rnd))
 	}
 }
