@@ -26,8 +26,6 @@ type past struct {
 	port   int
 	stage  policy.Stage
 	helo   string
-	to     string
-	taken  int
 	at     time.Time
 	proven bool
 	copied bool
