@@ -113,6 +113,13 @@ func logDecision(s *Settings, d *Decision, q *policy.Request, owner policy.Maybe
 	if !s.Log.Enabled(context.Background(), level) {
 		return
 	}
+	line := slog.NewRecord(time.Now(), level, "decision", 0) // without the place in our source, which costs more than the rest
+	describe(&line, s.Privacy, d, q, owner, took)
+	s.Log.Handler().Handle(context.Background(), line)
+}
+
+// describe puts a decision into a line.
+func describe(line *slog.Record, privacy Privacy, d *Decision, q *policy.Request, owner policy.Maybe[uint32], took time.Duration) {
 	attrs := make([]slog.Attr, 0, 24)
 	attrs = append(attrs, slog.String("stage", d.Stage.String()), slog.String("action", d.Action.String()), slog.String("id", d.ID))
 	if q.Client.IsValid() {
@@ -126,18 +133,18 @@ func logDecision(s *Settings, d *Decision, q *policy.Request, owner policy.Maybe
 	text("code", d.Code)
 	text("rule", d.Rule)
 	text("would", d.Would.String())
-	attrs = append(attrs, slog.Any("rules", ruleList(d.Rules)), slog.Any("score", d.Score), slog.Bool("mark", d.Mark))
+	attrs = append(attrs, slog.Any("rules", ruleList(d.Rules)), slog.Any("score", points{d.Score}), slog.Bool("mark", d.Mark))
 	text("text", d.Text)
-	text("reason", s.Privacy.reason(d.Reason))
+	text("reason", privacy.reason(d.Reason))
 	if d.Class != policy.Outside {
 		attrs = append(attrs, slog.String("class", d.Class.String()))
 	}
 	text("helo_name", q.HELO.Value)
-	text("sasl_username", s.Privacy.address(q.AuthAs))
+	text("sasl_username", privacy.address(q.AuthAs))
 	if q.Stage >= policy.Mail {
-		attrs = append(attrs, slog.String("sender", s.Privacy.address(q.Sender.Value)))
+		attrs = append(attrs, slog.String("sender", privacy.address(q.Sender.Value)))
 	}
-	text("recipient", s.Privacy.address(q.Recipient))
+	text("recipient", privacy.address(q.Recipient))
 	text("queue_id", q.QueueID)
 	if d.Class == policy.Local && q.UID.Known {
 		attrs = append(attrs, slog.Uint64("uid", uint64(q.UID.Value)))
@@ -147,10 +154,14 @@ func logDecision(s *Settings, d *Decision, q *policy.Request, owner policy.Maybe
 		attrs = append(attrs, slog.Uint64("client_uid", uint64(owner.Value)))
 	}
 	attrs = append(attrs, slog.Bool("synthetic", d.Synthetic), slog.Bool("degraded", d.Degraded), slog.Int64("us", took.Microseconds()))
-	line := slog.NewRecord(time.Now(), level, "decision", 0) // without the place in our source, which costs more than the rest
 	line.AddAttrs(attrs...)
-	s.Log.Handler().Handle(context.Background(), line)
 }
+
+// points is a score that says itself how it is written in text, too: fmt is slow, and deep on the stack.
+type points struct{ policy.Score }
+
+// MarshalText writes one decimal, as MarshalJSON does.
+func (p points) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // ruleList is a list in JSON, and words with commas between them in text.
 type ruleList []string
