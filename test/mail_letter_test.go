@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"eximpolicyd/test/rig"
@@ -29,29 +30,39 @@ const ownAddress = "192.0.2.25"
 // colon on, folded lines and the last LF included.
 type letterField struct{ name, value string }
 
-// letterFields reads the fields of a message as Exim does: to the first empty line,
-// a line that begins with a blank continues the one before, and a bare CR in a
-// line is the end of it, with the rest as its continuation.
+// fieldName is printable ASCII but the colon, with blanks behind it at most.
+var fieldName = regexp.MustCompile(`^[!-9;-~]+[ \t]*$`)
+
+// letterFields reads the fields of a message as Exim does: to the first line
+// that is empty or no field, which is the body already. A line that begins with
+// a blank continues the one before, a bare CR is the end of a line with the rest
+// as its continuation, and lines of blanks at the end of a field are dropped.
 func letterFields(text string) []letterField {
-	text = strings.ReplaceAll(text, "\r\n", "\n")
 	var list []letterField
 	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		if line == "" {
-			break
-		}
+		line = strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\r", "\n ") + "\n"
 		if (line[0] == ' ' || line[0] == '\t') && len(list) > 0 {
-			list[len(list)-1].value += line + "\n"
+			list[len(list)-1].value += line
 			continue
 		}
 		name, value, ok := strings.Cut(line, ":")
-		if !ok {
-			break // no field: the body begins
+		if !ok || !fieldName.MatchString(name) {
+			break
 		}
-		list = append(list, letterField{name, strings.ReplaceAll(value, "\r", "\n ") + "\n"})
+		list = append(list, letterField{name, value})
+	}
+	for i := range list {
+		first, more, folded := strings.Cut(list[i].value, "\n")
+		for folded && more != "" && blankEnd.MatchString(more) {
+			more = blankEnd.ReplaceAllString(more, "")
+		}
+		list[i].value = first + "\n" + more
 	}
 	return list
 }
+
+// blankEnd is a last line of blanks.
+var blankEnd = regexp.MustCompile(`(?m)^[ \t]+\n\z`)
 
 // fieldFacts are what Exim says of one field by name: a blank before the colon is
 // part of the name, so that such a field is not found.

@@ -201,13 +201,20 @@ func joinedLines(lines []rig.Decision) (letterVerdict, error) {
 	return v, nil
 }
 
-// verdictsInCheck returns what eximpolicyd check says about each letter.
-func verdictsInCheck(t *testing.T, s *rig.Site, config string, letters []letter) []letterVerdict {
+// eximAt is where a site's Exim listens.
+func eximAt(t *testing.T, s *rig.Site) netip.AddrPort {
 	t.Helper()
 	server, err := netip.ParseAddrPort(s.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return server
+}
+
+// verdictsInCheck returns what eximpolicyd check says about each letter.
+func verdictsInCheck(t *testing.T, s *rig.Site, config string, letters []letter) []letterVerdict {
+	t.Helper()
+	server := eximAt(t, s)
 	var in bytes.Buffer
 	encode := json.NewEncoder(&in)
 	for i := range letters {
