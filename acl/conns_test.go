@@ -151,13 +151,26 @@ func TestATupleBelongsToTheFirstThatNamedIt(t *testing.T) {
 	}
 }
 
+func TestAProcessThatAskedJustNowIsNotLookedUpAgain(t *testing.T) {
+	k := world()
+	conns := newConns(k)
+	conns.note(10, at(t, "CONNECT"), false, noon)
+	delete(k.started, 10)
+	if v := conns.note(10, at(t, "RCPT"), false, noon.Add(pidRest-1)); !v.proven {
+		t.Error("looked up again, though no other process can have its number yet")
+	}
+	if v := conns.note(10, at(t, "RCPT"), false, noon.Add(2*pidRest-1)); v.proven {
+		t.Error("not looked up, though another process may have its number")
+	}
+}
+
 func TestAReusedPidIsAnotherConnection(t *testing.T) {
 	k := world()
 	conns := newConns(k)
 	conns.note(10, at(t, "CONNECT"), false, noon)
 	conns.note(10, at(t, "HELO", "helo_name=old"), false, noon)
 	k.started[10]++
-	if v := conns.note(10, at(t, "RCPT"), false, noon); v.proven || v.greetings != nil {
+	if v := conns.note(10, at(t, "RCPT"), false, noon.Add(pidRest)); v.proven || v.greetings != nil {
 		t.Errorf("the new process inherits %+v", v)
 	}
 	conns.note(10, at(t, "CONNECT"), false, noon)

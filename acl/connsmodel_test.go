@@ -126,8 +126,9 @@ func TestTheTableAgreesWithANaiveOne(t *testing.T) {
 				stage: stages.Draw(t, "stage"), helo: rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "helo"),
 			}
 			switch rapid.IntRange(0, 19).Draw(t, "event") {
-			case 0: // the process ends, and its number goes to another
+			case 0: // the process ends, and its number goes to another: not before all the other numbers
 				k.started[p.pid] += 10
+				now = now.Add(pidRest)
 			case 1:
 				now = now.Add(time.Hour + 1)
 			default:
