@@ -13,8 +13,8 @@
 // server of a site is a loopback port where nobody listens, and mail for
 // domains elsewhere goes to a file, where Relayed counts it.
 //
-// Known mailboxes are alice, bob and carol in the domain Domain; alice can
-// log in with the password Password. Connections from ProxyFrom begin with a
+// Known mailboxes are alice, bob and carol in the domain Domain, and later,
+// whose router defers; alice can log in with the password Password. Connections from ProxyFrom begin with a
 // line of the PROXY protocol, so that a test can have any client address.
 package rig
 

@@ -30,7 +30,7 @@ func (s *Site) mainLines() string {
 }
 
 const (
-	logSelector = "+arguments +smtp_protocol_error +smtp_syntax_error +smtp_connection +received_recipients"
+	logSelector = "+arguments +smtp_protocol_error +smtp_syntax_error +received_recipients"
 
 	foreignRouter = "rig_foreign:\n  driver = accept\n  domains = ! +local_domains\n  transport = rig_foreign\n"
 
@@ -86,8 +86,8 @@ func readExample() (string, error) {
 }
 
 // place writes the snippets below a folder of the site; dir is the path that
-// Exim will see. It hands each file to edit first, which may be nil.
-func (s *Site) place(below, dir string, edit func(string) string) error {
+// Exim will see.
+func (s *Site) place(below, dir string) error {
 	if s.cfg.Without {
 		return nil
 	}
@@ -97,22 +97,14 @@ func (s *Site) place(below, dir string, edit func(string) string) error {
 	}
 	for _, f := range files {
 		text := f.Text
-		if edit != nil {
-			text = edit(text)
+		if s.cfg.Edit != nil {
+			text = s.cfg.Edit(text)
 		}
 		if err := s.write(filepath.Join(below, f.Name), text); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// onFail is the one edit a site may want in the texts: what an unanswered question means.
-func (s *Site) onFail(text string) string {
-	if s.cfg.OnFail == "" {
-		return text
-	}
-	return strings.Replace(text, "EXIMPOLICYD_ONFAIL = action=dunno", "EXIMPOLICYD_ONFAIL = "+s.cfg.OnFail, 1)
 }
 
 // installStock is Exim's default configuration with the four lines that the
@@ -123,7 +115,7 @@ func (s *Site) installStock() error {
 		return err
 	}
 	const dir = "/etc/exim4"
-	if err := s.place("etc-exim4", dir, s.onFail); err != nil {
+	if err := s.place("etc-exim4", dir); err != nil {
 		return err
 	}
 	for _, r := range [][2]string{
@@ -185,7 +177,7 @@ func (s *Site) installSplit() error {
 	}
 	const conf = "etc-exim4/conf.d/"
 	return join(
-		s.place(conf, eximsnippets.DefaultDir("debian-split"), s.onFail),
+		s.place(conf, eximsnippets.DefaultDir("debian-split")),
 		s.write(conf+"main/00_rig", s.debianMacros()),
 		s.write(conf+"main/99_rig", s.mainLines()),
 		s.write(conf+"acl/01_rig", s.cfg.ACL),
@@ -219,7 +211,7 @@ func (s *Site) installUnsplit() error {
 		local += ".include " + dir + "/localmacros.inc\n"
 	}
 	return join(
-		s.place("etc-exim4/eximpolicyd", dir, nil),
+		s.place("etc-exim4/eximpolicyd", dir),
 		s.write("etc-exim4/exim4.conf.localmacros", local),
 		s.write("etc-exim4/exim4.conf.template", conf),
 	)
