@@ -14,8 +14,13 @@ import (
 // line is the decision line of a request under the real rules.
 func line(t *testing.T, q *policy.Request, privacy Privacy, handler func(*bytes.Buffer) slog.Handler) (string, *Decision) {
 	t.Helper()
+	return lineIn(t, policy.Enforce, q, privacy, handler)
+}
+
+func lineIn(t *testing.T, most policy.Mode, q *policy.Request, privacy Privacy, handler func(*bytes.Buffer) slog.Handler) (string, *Decision) {
+	t.Helper()
 	var b bytes.Buffer
-	d := deciderOf(table(policy.Enforce, policy.Enforce, policy.RFC)...).Decide(t.Context(), q, noon, Given{}, false)
+	d := deciderOf(table(most, policy.Enforce, policy.RFC)...).Decide(t.Context(), q, noon, Given{}, false)
 	d.ID = "1vK3n8QZ4t"
 	logDecision(&Settings{Log: slog.New(handler(&b)), Privacy: privacy}, &d, q, policy.Known(uint32(65534)), 42*time.Microsecond)
 	return b.String(), &d
@@ -29,8 +34,13 @@ func TestTheLineHasTheNamesOfCheck(t *testing.T) {
 	for _, words := range [][]string{
 		{"helo_name=mx.example.org"}, {"helo_name=dotless", "protocol_state=DATA", "msgid_present=0"}, {"sasl_username=u", "sasl_method=plain"},
 		{"protocol_state=NOT_SMTP", "client_address", "uid=65534", "remote_count=1", "remote_first=x@example.net", "cwd=/home/site"},
+		{"helo_name=mx.example.org", "queue_id=observed"},
 	} {
-		text, d := line(t, rcpt(t, words...), Full, inJSON)
+		most := policy.Enforce
+		if words[len(words)-1] == "queue_id=observed" {
+			most = policy.Observe
+		}
+		text, d := lineIn(t, most, rcpt(t, words...), Full, inJSON)
 		if strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
 			t.Errorf("not one line: %q", text)
 		}
@@ -62,7 +72,10 @@ func TestTheLineHasTheNamesOfCheck(t *testing.T) {
 				t.Errorf("%s is a name of its own", name)
 			}
 		}
-		plain, _ := line(t, rcpt(t, words...), Full, inText)
+		if (d.Would.String() == "deny") != (most == policy.Observe) {
+			t.Errorf("would %s in mode %s", d.Would, most)
+		}
+		plain, _ := lineIn(t, most, rcpt(t, words...), Full, inText)
 		for _, want := range []string{" score=" + d.Score.String() + " ", " us=42\n", " client_uid=65534 "} {
 			if !strings.Contains(plain, want) {
 				t.Errorf("no %q in %s", want, plain)
