@@ -15,6 +15,7 @@ import (
 // Bounds of the connection table.
 const (
 	maxConns     = 16384     // Exim's smtp_accept_max is 20 by default, a busy site has thousands
+	maxClaims    = 4096      // connections that are not proven; whoever makes many of them pushes out none that is
 	connIdle     = time.Hour // longer than any of Exim's own time-outs in a session
 	maxGreetings = 4         // names of one connection: the first and the newest
 	maxGreeting  = 300       // octets of each, as the snippet sends; 4 * 300 * 16384 = 20 MB at the very worst
@@ -27,12 +28,13 @@ const (
 // conns is the connection table: what is remembered of an SMTP connection between its requests. It is keyed by Exim's
 // process and the client's address and port; the process is the peer of our socket, never what the request claims.
 //
-// Bound: maxConns entries, the oldest goes first. Lost on restart. A forgotten entry means that greetings, the owner of
+// Bound: maxConns entries that are proven and maxClaims that are not, the oldest goes first. Lost on restart. A forgotten entry means that greetings, the owner of
 // a loopback connection and the proof that the connection exists are not known, which no rule objects to.
 type conns struct {
 	mu     sync.Mutex
-	table  *simplelru.LRU[connKey, *conn]
-	owners map[tuple]connKey // whose connection a 4-tuple is: the first process that named it
+	table  *simplelru.LRU[connKey, *conn] // of those that are proven
+	claims *simplelru.LRU[connKey, *conn] // of the others
+	owners map[tuple]connKey              // whose proven connection a 4-tuple is: the first process that named it
 	prover Prover
 }
 
@@ -91,6 +93,7 @@ func newConns(p Prover) *conns {
 			delete(c.owners, e.tuple)
 		}
 	})
+	c.claims, _ = simplelru.NewLRU[connKey, *conn](maxClaims, nil)
 	return c
 }
 
@@ -103,7 +106,7 @@ func (c *conns) note(pid int32, q *policy.Request, own bool, now time.Time) view
 	key := connKey{pid, netip.AddrPortFrom(q.Client, port(q.ClientPort))}
 	var last conn
 	c.mu.Lock()
-	e, known := c.table.Peek(key)
+	e, known := c.find(key)
 	if known {
 		last = *e
 	}
@@ -148,10 +151,12 @@ func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now
 		copied = true // named between the two locks
 	}
 	e.proven = exists && !copied
-	c.table.Remove(key) // an old entry, with its tuple
-	c.table.Add(key, e)
-	if !copied {
+	c.forget(key) // an old entry, with its tuple
+	if e.proven {
+		c.table.Add(key, e)
 		c.owners[e.tuple] = key
+	} else {
+		c.claims.Add(key, e)
 	}
 	e.hear(q, now)
 	return e.view()
@@ -162,9 +167,9 @@ func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now
 func (c *conns) follow(key connKey, start uint64, q *policy.Request, now time.Time) view {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.table.Get(key)
+	e, ok := c.find(key)
 	if !ok || e.start != start || now.Sub(e.seen) > connIdle {
-		c.table.Remove(key)
+		c.forget(key)
 		return view{}
 	}
 	e.hear(q, now)
@@ -174,9 +179,23 @@ func (c *conns) follow(key connKey, start uint64, q *policy.Request, now time.Ti
 	case e.proven: // Exim holds the connection for a while yet, and it must stay the first one's
 		e.greetings = nil
 	default:
-		c.table.Remove(key)
+		c.forget(key)
 	}
 	return v
+}
+
+// find returns an entry, which is then the newest. The lock is held.
+func (c *conns) find(key connKey) (*conn, bool) {
+	if e, ok := c.table.Get(key); ok {
+		return e, true
+	}
+	return c.claims.Get(key)
+}
+
+// forget removes an entry. The lock is held.
+func (c *conns) forget(key connKey) {
+	c.table.Remove(key)
+	c.claims.Remove(key)
 }
 
 // exists reports whether Exim's own end of the connection is there.

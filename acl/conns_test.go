@@ -196,7 +196,7 @@ func TestAConnectionIsForgottenAfterAnHour(t *testing.T) {
 func TestWhatWasNotSeenToBeginIsUnknown(t *testing.T) {
 	for _, stage := range []string{"MAIL", "RCPT", "PREDATA", "MIME", "DATA", "QUIT", "NOTQUIT"} {
 		conns := newConns(world())
-		if v := conns.note(10, at(t, stage), true, noon); v.proven || v.uid.Known || v.greetings != nil || v.onlyPostmaster || conns.table.Len() != 0 {
+		if v := conns.note(10, at(t, stage), true, noon); v.proven || v.uid.Known || v.greetings != nil || v.onlyPostmaster || conns.table.Len()+conns.claims.Len() != 0 {
 			t.Errorf("%s: %+v", stage, v)
 		}
 	}
@@ -212,8 +212,29 @@ func TestWhatWasNotSeenToBeginIsUnknown(t *testing.T) {
 	}
 }
 
+func TestWhoInventsConnectionsPushesOutNoneThatIsProven(t *testing.T) {
+	kernel := world()
+	conns := newConns(kernel)
+	if v := conns.note(10, at(t, "CONNECT"), false, noon); !v.proven {
+		t.Fatal("a real connection is not proven")
+	}
+	for pid := range int32(maxConns + maxClaims) {
+		kernel.started[pid+1000] = 1
+		conns.note(pid+1000, at(t, "CONNECT", fmt.Sprint("client_port=", 1+pid%60000), "client_address=203.0.113.99"), false, noon)
+	}
+	if v := conns.note(10, at(t, "RCPT"), false, noon); !v.proven {
+		t.Error("invented connections pushed out a proven one")
+	}
+	if n := conns.claims.Len(); n != maxClaims {
+		t.Errorf("%d invented connections are remembered, not %d", n, maxClaims)
+	}
+	if n := len(conns.owners); n != 1 {
+		t.Errorf("%d owners: who invents a connection has none", n)
+	}
+}
+
 func TestTheTableIsBounded(t *testing.T) {
-	conns := newConns(nowhere{})
+	conns := newConns(everywhere{})
 	for pid := range int32(maxConns + 100) {
 		conns.note(pid+1, at(t, "CONNECT", fmt.Sprint("client_port=", 1+pid%60000)), false, noon)
 	}

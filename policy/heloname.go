@@ -61,8 +61,9 @@ func parseLiteral(s string) (netip.Addr, string) {
 	if !closed {
 		return netip.Addr{}, "an address literal without its closing bracket"
 	}
-	a, err := netip.ParseAddr(strings.TrimPrefix(inner, "ipv6:"))
-	if err != nil || a.Zone() != "" {
+	inner, tagged := strings.CutPrefix(inner, "ipv6:") // its absence is forgiven: no other address looks like that
+	a, err := netip.ParseAddr(inner)
+	if err != nil || a.Zone() != "" || tagged && a.Is4() {
 		return netip.Addr{}, "brackets around something that is no address"
 	}
 	return a.Unmap(), ""

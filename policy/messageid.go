@@ -88,10 +88,13 @@ func (s *MessageID) excepted(sender string) bool {
 	return false
 }
 
-// An empty field is as good as none: Exim says that it is present and does not count it.
+// An empty field is as good as none: Exim says that it is present and does not count it. A bounce may have none, whatever
+// class its client is of.
 func (s *MessageID) missing(q *Request, _ *Facts) Verdict {
 	id := &q.MessageID
 	switch {
+	case q.Sender.Known && q.Sender.Value == "":
+		return Pass()
 	case !id.Present.Known:
 		return unknown("the Message-ID")
 	case !id.Present.Value:
@@ -185,6 +188,8 @@ func fieldFaults(faults []string, name string, field *Field) []string {
 	switch {
 	case field.Present.Known && !field.Present.Value:
 		return append(faults, "no "+name)
+	case field.Present.Value && field.Count.Known && field.Count.Value == 0:
+		return append(faults, "an empty "+name)
 	case field.Count.Value >= 2:
 		return append(faults, "several "+name+" fields")
 	}
@@ -194,7 +199,7 @@ func fieldFaults(faults []string, name string, field *Field) []string {
 // outOfTime judges a Date that can be read; one that can't is no sign of spam by itself.
 func (s *MessageID) outOfTime(date string, now time.Time) string {
 	const day = 24 * time.Hour
-	t, err := mail.ParseDate(trimFWS(date))
+	t, err := parseDate(trimFWS(date))
 	switch {
 	case err != nil || now.IsZero():
 		return ""
@@ -204,4 +209,13 @@ func (s *MessageID) outOfTime(date string, now time.Time) string {
 		return "an old Date"
 	}
 	return ""
+}
+
+// parseDate tries the form that nearly all mail has before those that RFC 5322 4.3 still allows: that is 70 allocations
+// less.
+func parseDate(s string) (time.Time, error) {
+	if t, err := time.Parse("Mon, 2 Jan 2006 15:04:05 -0700", s); err == nil {
+		return t, nil
+	}
+	return mail.ParseDate(s)
 }

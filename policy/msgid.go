@@ -30,7 +30,7 @@ func parseMessageID(raw string, size int, utf8 bool) msgID {
 		id.fault = "no @"
 	case strings.Contains(id.right, "@"):
 		id.fault = "several @"
-	case id.left == "" || id.right == "":
+	case id.left == "" || strings.Trim(id.right, ".") == "":
 		id.fault = "an empty side"
 	default:
 		id.fault = octetFault(inner, utf8)

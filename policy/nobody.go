@@ -14,7 +14,7 @@ import (
 // nothing. A message to local recipients alone passes, and so does one whose recipients are not known.
 type Nobody struct {
 	Users        []string `toml:"users" about:"login names or uids that may not send to the world"`
-	AllowUsers   []string `toml:"allow_users" about:"exceptions from the users that are only observed: www-data, apache, httpd, nginx, daemon"`
+	AllowUsers   []string `toml:"allow_users" about:"users that may, even where users or the observed ones (www-data, apache, httpd, nginx, daemon) name them"`
 	AllowDirs    []string `toml:"allow_dirs" about:"directories in or under which a script may send"`
 	AllowSenders []string `toml:"allow_senders" about:"envelope senders that may send: user@example.com or @example.com"`
 	Action       string   `toml:"action" about:"deny"`
@@ -70,6 +70,9 @@ func (s *Nobody) judge(q *Request, f *Facts) Verdict {
 		return unknown("the uid of the sender")
 	}
 	banned, observed := s.lists(q.UID.Value, f.Account)
+	if f.Account == "" && !banned {
+		return unknown("the account of uid " + strconv.FormatUint(uint64(q.UID.Value), 10))
+	}
 	if !banned && !observed || s.excepted(q) || eximsOwn(q, f) {
 		return Pass()
 	}
@@ -105,8 +108,9 @@ func (s *Nobody) lists(uid uint32, account string) (banned, observed bool) {
 // excepted reports whether a directory or a sender may send whatever its user. The directory is the script's word,
 // true for one that does not know of the exception.
 func (s *Nobody) excepted(q *Request) bool {
+	dir := path.Clean(q.CWD)
 	for _, d := range s.AllowDirs {
-		if clean := path.Clean(q.CWD); clean == d || d == "/" || strings.HasPrefix(clean, d+"/") {
+		if q.CWD != "" && (dir == d || d == "/" || strings.HasPrefix(dir, d+"/")) {
 			return true
 		}
 	}

@@ -73,7 +73,7 @@ func nobodyExamples() []example {
 		{"an allowed uid", "nobody.N1", with(nobody, settings(Nobody{Users: users, AllowUsers: []string{"65534"}})), "pass", ""},
 		{"Exim's own bounce", "nobody.N1", with(submit(101, "nobody"), sender("")), "pass", ""},
 		{"an ordinary user", "nobody.N1", with(submit(1000, "anna")), "pass", ""},
-		{"an account that is not known, with an empty name in the list", "nobody.N1", with(submit(1000, ""), settings(Nobody{Users: []string{""}})), "pass", ""},
+		{"an account that is not known, with an empty name in the list", "nobody.N1", with(submit(1000, ""), settings(Nobody{Users: []string{""}})), "unknown", "account of uid 1000"},
 	}
 	// Over TCP the uid is Exim's, not the sender's.
 	for c := Outside; c < classes; c++ {
