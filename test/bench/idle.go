@@ -5,12 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -52,21 +53,21 @@ func idleOnce(ctx context.Context, b *bench, socket string) (before memory, grow
 	if err != nil {
 		return memory{}, 0, err
 	}
-	conns := make([]net.Conn, 0, idleConnections)
+	conns := make([]int, 0, idleConnections)
 	defer func() {
-		for _, c := range conns {
-			c.Close()
+		for _, fd := range conns {
+			unix.Close(fd)
 		}
 	}()
 	begin := time.Now()
 	for range idleConnections {
-		c, err := net.Dial("unix", socket)
+		fd, err := dial(&unix.SockaddrUnix{Name: socket})
 		if err != nil {
 			return memory{}, 0, err
 		}
-		conns = append(conns, c)
+		conns = append(conns, fd)
 	}
-	for open := 0; open < files+idleConnections; {
+	for open := 0; open < files+idleConnections-1; { // the one that tried whether it listens may have been among the files
 		if open, err = filesOf(p.cmd.Process.Pid); err != nil {
 			return memory{}, 0, err
 		}

@@ -64,14 +64,11 @@ func shoot(socket string, request []byte, times []time.Duration) error {
 // ask makes one callout as Exim's readsocket does: connect, write in one call, shut down the writing side, read to the
 // end, close.
 func ask(to unix.Sockaddr, request, reply []byte) (n int, err error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := dial(to)
 	if err != nil {
 		return 0, err
 	}
 	defer unix.Close(fd)
-	if err := unix.Connect(fd, to); err != nil {
-		return 0, err
-	}
 	if m, err := unix.Write(fd, request); err != nil || m < len(request) {
 		return 0, fmt.Errorf("a request of %d octets: %d written: %w", len(request), m, err)
 	}
@@ -91,6 +88,18 @@ func ask(to unix.Sockaddr, request, reply []byte) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// dial connects, and waits while the server's backlog is full, as net.Dial does not.
+func dial(to unix.Sockaddr) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Connect(fd, to); err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
 }
 
 // whole is an error if the reply is not the one that real mail gets.
