@@ -73,18 +73,6 @@ type Step struct {
 	Why    string       `json:"why"`
 }
 
-// Budget is how long a decision at a stage may take; after it Exim is answered with what is known then. Exim's own
-// time-out is 3 s and costs the client as much.
-func Budget(stage policy.Stage) time.Duration {
-	switch stage {
-	case policy.Mail, policy.RCPT:
-		return 1500 * time.Millisecond
-	case policy.Predata, policy.MIME, policy.Data, policy.NotSMTP:
-		return time.Second
-	}
-	return 200 * time.Millisecond
-}
-
 // Decide judges one request at the time now: explicit allow, exemption class, explicit deny, rules, scores. With trace,
 // the decision tells every step. When ctx ends, what is not known by then stays unknown and the decision is degraded.
 func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) Decision {

@@ -66,7 +66,7 @@ func TestTheLineHasTheNamesOfCheck(t *testing.T) {
 		}
 		for name := range logged { // and the rest by the protocol's names
 			_, check := checked[name]
-			_, protocol := setters[name]
+			_, protocol := placeOf[name]
 			own := map[string]bool{"time": true, "level": true, "msg": true, "id": true, "reason": true, "client_uid": true, "us": true}
 			if !check && !protocol && !own[name] {
 				t.Errorf("%s is a name of its own", name)
