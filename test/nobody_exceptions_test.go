@@ -8,17 +8,16 @@ import (
 	"eximpolicyd/test/rig"
 )
 
-func TestExceptionsFromNobodyGoByUserFolderAndSender(t *testing.T) {
-	t.Parallel()
-	s := site(t, rig.Config{Flavour: "debian-split"}) // where anybody may choose his sender
-	d := daemon(t, s, "")
-	shop := folder(t, s, "shop")
+// An exception is a configuration of the policy, a submission to elsewhere, and what becomes of it.
+type exception struct {
+	name, config, user, dir, sender string
+	action, would                   string
+}
+
+// exceptions are tried in their order; shop is a folder.
+func exceptions(shop string) []exception {
 	const on = "mode = \"enforce\""
-	passed := 0
-	for i, c := range []struct {
-		name, config, user, dir, sender string
-		action, would                   string
-	}{
+	return []exception{
 		{"nobody is refused", on, "nobody", "a", "", "deny", ""},
 		{"a user by name", on + `, allow_users = ["nobody"]`, "nobody", "b", "", "dunno", ""},
 		{"a user by number", on + `, allow_users = ["65534"]`, "nobody", "c", "", "dunno", ""},
@@ -37,7 +36,16 @@ func TestExceptionsFromNobodyGoByUserFolderAndSender(t *testing.T) {
 		{"a grace, which is none for local mail", on + ", grace_until = 2999-01-01", "nobody", "m", "", "deny", ""},
 		{"observed", `mode = "observe"`, "nobody", "n", "", "dunno", "deny"},
 		{"off", `mode = "off"`, "nobody", "o", "", "dunno", ""},
-	} {
+	}
+}
+
+func TestExceptionsFromNobodyGoByUserFolderAndSender(t *testing.T) {
+	t.Parallel()
+	s := site(t, rig.Config{Flavour: "debian-split"}) // where anybody may choose his sender
+	d := daemon(t, s, "")
+	shop := folder(t, s, "shop")
+	passed := 0
+	for i, c := range exceptions(shop) {
 		if err := d.Reload("policy.nobody = {" + c.config + "}\n"); err != nil {
 			t.Fatal(err)
 		}
