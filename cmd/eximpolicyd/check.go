@@ -240,4 +240,3 @@ func printDecision(out io.Writer, d acl.Decision) error {
 	}
 	return w.Flush()
 }
-
