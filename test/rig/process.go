@@ -23,13 +23,14 @@ type namespace struct {
 }
 
 // holder lies over the real paths, says so, and cleans up at the end of its
-// input. Twice: a process may have started another while we looked.
+// input. Twice: a process may have started another while we looked. find takes
+// brackets for a pattern, and a name space is called mnt:[4026532177].
 const holder = `set -e
 %s
 echo ready
 cat >/dev/null || :
 set +e
-ns=$(readlink /proc/$$/ns/mnt)
+ns=$(readlink /proc/$$/ns/mnt | sed 's/[][]/\\&/g')
 for round in 1 2; do
   for p in $(find /proc -maxdepth 3 -path '/proc/[0-9]*/ns/mnt' -lname "$ns" 2>/dev/null); do
     p=${p#/proc/}; p=${p%%%%/*}
