@@ -37,6 +37,7 @@ func TestAMarkStandsOnceAndAForgedOneNever(t *testing.T) {
 				fields := markField.FindAllString(box[i+1], -1)
 				if c.marked && (len(fields) != 1 || !marked.MatchString(fields[0])) || !c.marked && len(fields) != 0 {
 					t.Errorf("%s: %q", c.name, fields)
+					continue
 				}
 				if c.marked {
 					one := decided(t, d, "DATA", c.name, func(l rig.Decision) bool { return l.ClientPort == firstLetterPort+i })

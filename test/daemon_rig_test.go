@@ -80,8 +80,14 @@ func TestTheRealDaemonAnswersEximAndWritesALineADecision(t *testing.T) {
 		t.Fatal(r)
 	}
 	say(t, c, "QUIT", 221)
-	decided(t, d, "QUIT", "of the session", ofClient("203.0.113.7"))
-	lines, err := d.Decisions()
+	var lines []rig.Decision
+	err := rig.Await("six decision lines", func() bool {
+		var err error
+		if lines, err = d.Decisions(); err != nil {
+			t.Error(err)
+		}
+		return err != nil || len(lines) == 6
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,34 +146,41 @@ func sendLetters(t *testing.T, letters []letter, send func(l *letter, port int) 
 // lines: every stage that was asked, joined.
 func verdictsInExim(t *testing.T, d *rig.Daemon, letters []letter) []letterVerdict {
 	t.Helper()
-	err := rig.Await("the last decision line of every session", func() bool {
-		log := d.Log()
-		return strings.Count(log, `"stage":"QUIT"`)+strings.Count(log, `"stage":"NOTQUIT"`) >= len(letters)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines, err := d.Decisions()
-	if err != nil {
-		t.Fatal(err)
-	}
-	byPort, late := map[int][]rig.Decision{}, 0
-	for _, one := range lines {
-		byPort[one.ClientPort] = append(byPort[one.ClientPort], one)
-		if one.Degraded {
-			late++
+	var verdicts []letterVerdict
+	var missing error
+	late, lines := 0, 0
+	err := rig.Await("the decision lines of every session", func() bool {
+		if strings.Count(d.Log(), `"stage":"QUIT"`) < len(letters) {
+			return false
 		}
+		list, err := d.Decisions()
+		if err != nil {
+			t.Error(err)
+			return true
+		}
+		byPort := map[int][]rig.Decision{}
+		late, lines = 0, len(list)
+		for _, one := range list {
+			byPort[one.ClientPort] = append(byPort[one.ClientPort], one)
+			if one.Degraded {
+				late++
+			}
+		}
+		verdicts, missing = make([]letterVerdict, len(letters)), nil
+		for i := range letters {
+			v, err := joinedLines(byPort[firstLetterPort+i])
+			if err != nil {
+				missing = errors.Join(missing, fmt.Errorf("%s: %w", letters[i].name, err))
+			}
+			verdicts[i] = v
+		}
+		return missing == nil
+	})
+	if err := errors.Join(err, missing); err != nil {
+		t.Fatal(err)
 	}
 	if late > 0 { // on a busy machine; what was not known in time would show in the verdict
-		t.Logf("%d of %d decisions took longer than their budget", late, len(lines))
-	}
-	verdicts := make([]letterVerdict, len(letters))
-	for i := range letters {
-		v, err := joinedLines(byPort[firstLetterPort+i])
-		if err != nil {
-			t.Errorf("%s: %v", letters[i].name, err)
-		}
-		verdicts[i] = v
+		t.Logf("%d of %d decisions took longer than their budget", late, lines)
 	}
 	return verdicts
 }
@@ -201,7 +208,9 @@ func joinedLines(lines []rig.Decision) (letterVerdict, error) {
 		}
 	}
 	slices.Sort(v.Rules)
-	if n := len(asked); n < 3 || slices.Contains(asked, "DATA") != (v.Action == "dunno" || asked[n-2] == "DATA") {
+	// Asked to the end, or to the stage that refused.
+	n := len(asked)
+	if !slices.Contains(asked, "RCPT") || asked[n-1] != "QUIT" || slices.Contains(asked, "DATA") != (v.Action == "dunno" || asked[n-2] == "DATA") {
 		return v, fmt.Errorf("asked at %v with %s", asked, v.Action)
 	}
 	return v, nil

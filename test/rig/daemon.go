@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -99,8 +100,10 @@ func (d *Daemon) gone() bool {
 	}
 }
 
-// Decisions returns the decision lines written so far. The newest may still be
-// missing: the daemon answers first and writes then.
+// Decisions returns the decision lines written so far, in the order of their
+// ids, which is that of the decisions: the daemon answers first and writes then,
+// so that the lines of a busy one stand in another order, and the newest may
+// still be missing.
 func (d *Daemon) Decisions() ([]Decision, error) {
 	var list []Decision
 	text := d.Log()
@@ -114,6 +117,7 @@ func (d *Daemon) Decisions() ([]Decision, error) {
 		}
 		list = append(list, one)
 	}
+	slices.SortStableFunc(list, func(a, b Decision) int { return strings.Compare(a.ID, b.ID) })
 	return list, nil
 }
 
