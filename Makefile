@@ -20,7 +20,7 @@ run: build
 	@test/run.sh $(ENFORCE)
 
 test: install-tests lint
-	set -o pipefail; $(GO) test -race -timeout 20m -json ./... | $(GO) run ./test/tally
+	set -o pipefail; $(GO) test -race -count=1 -timeout 20m -json ./... | $(GO) run ./test/tally
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }

@@ -142,7 +142,7 @@ func TestADelayIsAskedOfEximAtEveryStageButNotquit(t *testing.T) {
 		t.Errorf("%d delays for CONNECT HELO MAIL RCPT PREDATA MIME DATA QUIT:\n%s", n, out)
 	}
 	out, err = s.BH("203.0.113.7", lines[:3]...)
-	if err != nil || !strings.Contains(out, "NOTQUIT") || strings.Contains(out, "451") {
+	if err != nil || !strings.Contains(out, "NOTQUIT") || strings.Contains(out, "\n451") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -172,7 +172,7 @@ func TestWhatATrustedCallerClaimsIsQuotedToo(t *testing.T) {
 			t.Errorf("%s is %q", name, r[name])
 		}
 	}
-	if r["client_address"] != "203.0.113.7" || r["client_port"] != "4321" || strings.Contains(out, "451") {
+	if r["client_address"] != "203.0.113.7" || r["client_port"] != "4321" || strings.Contains(out, "\n451") {
 		t.Errorf("%v\n%s", r, out)
 	}
 	// A client address without SMTP: the relay list may not be asked then, and that must be no 451.

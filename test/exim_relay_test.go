@@ -166,7 +166,7 @@ func TestATestSessionOfAnOutsiderIsRefusedTheRelay(t *testing.T) {
 				if err != nil || !strings.Contains(out, "\n550 relay not permitted") || !strings.Contains(out, "\n250 Accepted") {
 					t.Errorf("%v\n%s", err, out)
 				}
-				for _, bad := range []string{"451", "Temporary local problem"} {
+				for _, bad := range []string{"\n451", "Temporary local problem"} {
 					if strings.Contains(out, bad) {
 						t.Errorf("%s in\n%s", bad, out)
 					}
