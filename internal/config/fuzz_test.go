@@ -22,14 +22,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(written(seeds()).String()))
 	table := withExtra()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if bytes.Contains(data, []byte("domains")) {
-			t.Skip() // it would open files
-		}
-		start := time.Now()
 		c, err := Parse("f", data, table)
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("%d bytes took %v", len(data), took)
-		}
 		if err == nil {
 			if c == nil || c.Own == nil || len(c.Policies) != len(table) {
 				t.Fatalf("no whole configuration: %+v", c)
