@@ -3,6 +3,7 @@ package acl
 import (
 	"context"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"eximpolicyd/policy"
@@ -109,7 +110,8 @@ type deciding struct {
 	trace bool
 
 	all, enforced tally
-	doubtful      bool // what is noted is of a rule that is only observed whatever the mode
+	scored        []string // rules with their scores, for the reason
+	doubtful      bool     // what is noted is of a rule that is only observed whatever the mode
 }
 
 func (c *deciding) step(s Step) {
@@ -155,7 +157,7 @@ func (c *deciding) denied() bool {
 	mode := policy.Enforce.Cap(c.Mode)
 	answer := policy.Answer{Code: "554 5.7.1"}
 	switch {
-	case c.f.Class.Unbannable() || mode == policy.Off:
+	case c.f.Class.PassesDeny() || mode == policy.Off:
 	case (c.q.Stage == policy.Connect || c.q.Stage == policy.Helo) && c.q.ServerPort == 25:
 		answer.Action = policy.Drop
 	case c.q.Stage == policy.RCPT:
@@ -251,6 +253,7 @@ func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
 	case answer.Score != 0:
 		graced := c.f.Now.Before(b.GraceUntil)
 		c.all.add(b, answer.Score, graced)
+		c.scored = append(c.scored, b.Name+" "+answer.Score.String())
 		if mode == policy.Enforce {
 			c.enforced.add(b, answer.Score, graced)
 		}
@@ -285,18 +288,29 @@ func (c *deciding) object(rule string, mode policy.Mode, a policy.Answer, v *pol
 func (c *deciding) conclude() {
 	c.out.Score = c.all.sum()
 	enforced := c.enforced.sum()
-	v := policy.Verdict{Text: "too much speaks against this message", Reason: "score " + c.out.Score.String()}
 	switch {
 	case c.q.Stage != policy.RCPT && c.q.Stage != policy.Data:
 	case enforced >= policy.RefuseAt:
-		c.object("score", policy.Enforce, c.enforced.refusal(), &v)
+		c.object("score", policy.Enforce, c.enforced.refusal(), c.tooMuch())
 	case c.out.Score >= policy.RefuseAt:
-		c.object("score", policy.Observe, c.all.refusal(), &v)
+		c.object("score", policy.Observe, c.all.refusal(), c.tooMuch())
+	}
+	if c.out.Reason == "" && len(c.scored) > 0 {
+		c.out.Reason = c.sum()
 	}
 	c.out.Mark = c.q.Stage == policy.Data && c.out.Action == policy.Dunno && enforced >= policy.MarkAt
 	if c.trace && (c.q.Stage == policy.RCPT || c.q.Stage == policy.Data) {
 		c.step(c.scoreStep(enforced))
 	}
+}
+
+func (c *deciding) tooMuch() *policy.Verdict {
+	return &policy.Verdict{Text: "too much speaks against this message", Reason: c.sum()}
+}
+
+// sum tells what the score is made of, before groups and caps.
+func (c *deciding) sum() string {
+	return "score " + c.out.Score.String() + ": " + strings.Join(c.scored, ", ")
 }
 
 func (c *deciding) scoreStep(enforced policy.Score) Step {

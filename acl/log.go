@@ -122,9 +122,11 @@ func logDecision(s *Settings, d *Decision, q *policy.Request, owner policy.Maybe
 func describe(line *slog.Record, privacy Privacy, d *Decision, q *policy.Request, owner policy.Maybe[uint32], took time.Duration) {
 	attrs := make([]slog.Attr, 0, 24)
 	attrs = append(attrs, slog.String("stage", d.Stage.String()), slog.String("action", d.Action.String()), slog.String("id", d.ID))
+	client := "" // always there, and before any word of the client's
 	if q.Client.IsValid() {
-		attrs = append(attrs, slog.String("client_address", q.Client.String()), slog.Int("client_port", q.ClientPort))
+		client = q.Client.String()
 	}
+	attrs = append(attrs, slog.String("client_address", client), slog.Int("client_port", q.ClientPort))
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))

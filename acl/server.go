@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -21,7 +22,7 @@ import (
 
 // Bounds of the server.
 const (
-	defaultSeats = 8192            // connections judged or waited for at once; under 5 kB each
+	defaultSeats = 16384           // connections judged or waited for at once; under 5 kB each
 	turnedAway   = 256             // connections told that there is no seat, and listened out, at once
 	readDeadline = 2 * time.Second // for a whole request; Exim writes it in one call
 	maxLinger    = 4 << 20         // octets read and thrown away behind a request that was answered early
@@ -48,12 +49,19 @@ type Server struct {
 	ids        *sequence
 	buffers    sync.Pool
 	handlers   sync.WaitGroup
-	busy       atomic.Int64 // requests turned away
-	told       time.Time    // when the log last heard of it; only Serve's loop looks
+	told       map[string]told // requests turned away, by note; only Serve's loop looks
+	failed     atomic.Bool     // we failed on a request, and the log has a stack
+	uid        uint32          // our own
 }
 
-// NewServer makes a server for a socket path, with so many seats; 0 means 8,192. While a file named bypass stands beside
-// the socket, every request is answered with no opinion.
+// told is how often something happened, and when the log last heard of it.
+type told struct {
+	number int
+	last   time.Time
+}
+
+// NewServer makes a server for a socket path, with so many seats; 0 means 16,384. While a file named bypass stands beside
+// the socket, and is root's or our own user's, every request is answered with no opinion.
 func NewServer(socket string, seats int, prover Prover, s *Settings) *Server {
 	if seats <= 0 {
 		seats = defaultSeats
@@ -64,6 +72,8 @@ func NewServer(socket string, seats int, prover Prover, s *Settings) *Server {
 		away:   make(chan struct{}, turnedAway),
 		conns:  newConns(prover),
 		ids:    newSequence(),
+		told:   make(map[string]told),
+		uid:    uint32(os.Getuid()),
 	}
 	srv.buffers.New = func() any { b := make([]byte, 0, 4<<10); return &b }
 	srv.Swap(s)
@@ -109,21 +119,36 @@ func pause(ctx context.Context, d time.Duration) {
 // the deadline it sets.
 func (s *Server) admit(c *net.UnixConn) {
 	c.SetReadDeadline(time.Now().Add(readDeadline))
+	peer, err := origin.PeerOf(c)
+	if err != nil || !s.settings.Load().Peers[peer.UID] {
+		s.turnAway(c, NotAllowed, "refused callers: their uid is not in listen.peers", "uid", peer.UID, "pid", peer.PID)
+		return
+	}
 	select {
 	case s.seats <- struct{}{}:
 		s.handlers.Go(func() {
 			defer func() { <-s.seats }()
-			s.handle(c)
+			s.handle(c, peer)
 		})
-		return
 	default:
+		s.turnAway(c, "busy", "no free seat, requests are answered with no opinion", "seats", cap(s.seats))
 	}
-	busy := Reply{Note: "busy"}
-	c.Write(busy.Append(nil))
-	if n := s.busy.Add(1); time.Since(s.told) >= time.Second { // a flood must not flood the log as well
-		s.told = time.Now()
-		s.settings.Load().Log.Warn("no free seat, requests are answered with no opinion", "seats", cap(s.seats), "so_far", n)
+}
+
+// NotAllowed is the note for a caller whose uid is not in listen.peers.
+const NotAllowed = "not allowed to ask"
+
+// turnAway answers at once, without a seat. The log hears of each kind once a second: a flood must not flood it as well.
+func (s *Server) turnAway(c *net.UnixConn, note, why string, about ...any) {
+	r := Reply{Note: note}
+	c.Write(r.Append(nil))
+	t := s.told[note]
+	t.number++
+	if now := time.Now(); now.Sub(t.last) >= time.Second {
+		t.last = now
+		s.settings.Load().Log.Warn(why, append(about, "so_far", t.number)...)
 	}
+	s.told[note] = t
 	select {
 	case s.away <- struct{}{}:
 		s.handlers.Go(func() {
@@ -151,12 +176,12 @@ func (s *Server) linger(c *net.UnixConn) {
 }
 
 // handle waits for one request, and only then takes what a decision needs: of the connections that are open, most wait.
-func (s *Server) handle(c *net.UnixConn) {
+func (s *Server) handle(c *net.UnixConn, peer origin.Peer) {
 	defer s.rescue(c)
 	buf, err := s.read(c)
 	defer s.release(buf)
 	deepen(len(*buf))
-	s.judge(c, *buf, err)
+	s.judge(c, peer, *buf, err)
 }
 
 // deepen makes room on the goroutine's stack for a whole decision at once, while there are but three frames to move.
@@ -173,25 +198,18 @@ func deepen(n int) byte {
 // of every connection that waits.
 //
 //go:noinline
-func (s *Server) judge(c *net.UnixConn, raw []byte, err error) {
+func (s *Server) judge(c *net.UnixConn, peer origin.Peer, raw []byte, err error) {
 	settings := s.settings.Load()
-	peer, unknown := origin.PeerOf(c)
-	if unknown != nil {
-		settings.Log.Error("cannot ask who is calling", "error", unknown)
-		s.answer(c, Reply{Note: "unknown peer"}, true)
-		return
-	}
-	if !settings.Peers[peer.UID] {
-		settings.Log.Warn("refused a caller: its uid is not in listen.peers", "uid", peer.UID, "pid", peer.PID)
-		s.answer(c, Reply{Note: "not allowed to ask"}, true)
-		return
-	}
 	switch q, bad := parse(raw, err); {
 	case string(raw) == resetRequest:
 		c.Close()
 	case bad != nil:
-		settings.Log.Warn("a request is answered with no opinion", "error", bad, "pid", peer.PID)
+		level := slog.LevelWarn
+		if len(raw) == 0 { // somebody looked whether we are there
+			level = slog.LevelDebug
+		}
 		s.answer(c, Reply{Note: bad.Error()}, true)
+		settings.Log.Log(context.Background(), level, "a request is answered with no opinion", "error", bad, "pid", peer.PID)
 	default:
 		behind := !bytes.HasSuffix(raw, emptyLine) // it may still be sending what is ignored
 		s.decide(c, settings, peer, q, behind)
@@ -204,15 +222,19 @@ func (s *Server) rescue(c *net.UnixConn) {
 	if cause == nil {
 		return
 	}
+	stack := "in the log already"
+	if !s.failed.Swap(true) {
+		stack = string(debug.Stack())
+	}
 	s.settings.Load().Log.Error("failed on a request, which is answered with no opinion; please report this",
-		"cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		"cause", fmt.Sprint(cause), "stack", stack)
 	s.answer(c, Reply{Note: "failed"}, true)
 }
 
 // decide judges a well-formed request.
 func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q *policy.Request, behind bool) {
 	now := time.Now()
-	if exists(s.bypass) {
+	if s.bypassed() {
 		s.answer(c, Reply{Note: "bypass"}, behind)
 		settings.Log.Info("bypassed", "stage", q.Stage.String(), "file", s.bypass)
 		return
@@ -231,10 +253,11 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	logDecision(settings, &d, q, known.view.uid, time.Since(now))
 }
 
-// exists reports whether there is anything of a name, a link to nothing too. os.Lstat says more, and takes twice as long.
-func exists(path string) bool {
+// bypassed reports whether the bypass file stands there, a link to nothing too. One that another user made does not count:
+// the folder may be open to more than the administrator. os.Lstat says more, and takes twice as long.
+func (s *Server) bypassed() bool {
 	var st unix.Stat_t
-	return unix.Lstat(path, &st) == nil
+	return unix.Lstat(s.bypass, &st) == nil && (st.Uid == 0 || st.Uid == s.uid)
 }
 
 // answer writes a reply and closes. early says that the client may still be sending. The write waits for nobody: a reply

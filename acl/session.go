@@ -70,6 +70,9 @@ func (d *Decision) join(part Decision) {
 	earlier := *d
 	*d = part
 	d.Rules = earlier.Rules
+	if part.Stage != policy.RCPT && part.Stage != policy.Data && part.Stage != policy.NotSMTP { // judges nothing
+		d.Score, d.Mark = earlier.Score, earlier.Mark
+	}
 	for _, r := range part.Rules {
 		if !has(d.Rules, r) {
 			d.Rules = append(d.Rules, r)

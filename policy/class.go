@@ -48,9 +48,9 @@ func among(list ...Class) Classes {
 // Has reports whether c is in the set.
 func (s Classes) Has(c Class) bool { return s&(1<<c) != 0 }
 
-// Unbannable classes are never shut out: bans and a static deny pass them by. An authenticated user of a banned network
-// must be able to send, and a relay of ours carries other people's mail.
-func (c Class) Unbannable() bool { return among(Auth, RelayHost, RelayNet, Local).Has(c) }
+// PassesDeny reports whether a static deny passes a class by: an authenticated user of a denied network must be able to
+// send, and a relay of ours carries other people's mail. An own or private address that an administrator denies is denied.
+func (c Class) PassesDeny() bool { return among(Auth, RelayHost, RelayNet, Local).Has(c) }
 
 // Prefixes is a set of networks. The zero set is empty. Build it once; reading is safe for concurrent use.
 type Prefixes struct {

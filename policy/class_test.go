@@ -161,8 +161,8 @@ func TestWhatAClassSkips(t *testing.T) {
 
 func TestWhomADenyPassesBy(t *testing.T) {
 	for c := Outside; c < classes; c++ {
-		if want := c == Local || c == Auth || c == RelayHost || c == RelayNet; c.Unbannable() != want {
-			t.Errorf("class %s: %v", c, c.Unbannable())
+		if want := c == Local || c == Auth || c == RelayHost || c == RelayNet; c.PassesDeny() != want {
+			t.Errorf("class %s: %v", c, c.PassesDeny())
 		}
 	}
 }

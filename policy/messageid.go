@@ -38,9 +38,9 @@ func (s *MessageID) Rules() []Rule {
 			Answers: by(points(25), deny(), deny()), Judge: s.missing},
 		{ID: "M2", Title: "several Message-IDs", Answers: by(points(20), deny(), deny()), Judge: s.several},
 		{ID: "M3", Title: "a Message-ID against the syntax", Answers: by(points(25), deny(), deny()), Judge: s.syntax},
-		{ID: "M4", Title: "a Message-ID made at no domain", Answers: always(points(5)), Judge: s.domain},
+		{ID: "M4", Title: "a Message-ID made at no domain (at a bare address: score 1.0, strict denies)", Answers: always(points(5)), Judge: s.domain},
 		{ID: "M5", Title: "a Message-ID made at a domain of ours", Answers: by(points(10), points(20), points(35)), Judge: s.ours},
-		{ID: "M8", Title: "Date or From missing, doubled or out of time", Skip: among(PrivateNet, RelayHost),
+		{ID: "M8", Title: "Date or From missing, doubled or out of time (each, at most 2.5)", Skip: among(PrivateNet, RelayHost),
 			Answers: always(points(10)), Judge: s.dateAndFrom},
 	}
 	for i := range rules {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,11 +73,16 @@ func ask(socket string, pairs []acl.Pair) (string, error) {
 	return string(line), nil
 }
 
-func printReply(out io.Writer, line string, asJSON bool) error {
+func printReply(out io.Writer, line string, asJSON bool) (err error) {
 	fields, err := acl.ParseReply(line)
 	if err != nil {
 		return fail(exUnavailable, "is this the socket of eximpolicyd?", "%w", err)
 	}
+	defer func() { // after printing it
+		if slices.Contains(fields, acl.Pair{Name: "note", Value: acl.NotAllowed}) && err == nil {
+			err = fail(exPermission, "ask as root, as Exim's user or as the daemon's, or add yourself to listen.peers", "the daemon does not answer this user")
+		}
+	}()
 	if asJSON {
 		object := make(map[string]string, len(fields))
 		for _, f := range fields {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -122,28 +124,29 @@ func (c *checker) lines(stdin io.Reader) error {
 	if c.jsonl != "-" {
 		file, err := os.Open(c.jsonl)
 		if err != nil {
-			return fail(exNoInput, "", "%w", err)
+			return fail(exNoInput, "- is standard input", "%w", err)
 		}
 		defer file.Close()
 		in, name = file, c.jsonl
 	}
-	scan := bufio.NewScanner(in)
-	scan.Buffer(nil, 1<<20)
 	out := bufio.NewWriter(c.out)
 	encode := json.NewEncoder(out)
 	bad, n := 0, 0
-	for scan.Scan() {
-		n++
-		if len(strings.TrimSpace(scan.Text())) == 0 {
-			continue
+	for lines := bufio.NewReaderSize(in, maxLine); ; n++ {
+		line, err := nextLine(lines)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fail(exIO, "", "%s:%d: %w", name, n+1, err)
 		}
 		var answer any
-		d, err := c.line(scan.Bytes())
+		d, err := c.line(line)
 		answer = d
 		if err != nil {
 			bad++
-			fmt.Fprintf(os.Stderr, "eximpolicyd: %s:%d: %v\n", name, n, err)
-			answer = map[string]any{"error": err.Error(), "line": n}
+			fmt.Fprintf(os.Stderr, "eximpolicyd: %s:%d: %v\n", name, n+1, err)
+			answer = map[string]any{"error": err.Error(), "line": n + 1}
 		}
 		if err := encode.Encode(answer); err != nil {
 			return err
@@ -152,21 +155,44 @@ func (c *checker) lines(stdin io.Reader) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	if err := scan.Err(); err != nil {
-		return fail(exData, "a line holds one request and is at most 1 MB", "%s:%d: %w", name, n+1, err)
-	}
 	if bad > 0 {
 		return fail(exData, "", "%s: %d of %d lines are no requests", name, bad, n)
 	}
 	return nil
 }
 
+// maxLine bounds a line, which is one request of at most 64 kB, written as JSON.
+const maxLine = 1 << 20
+
+var errLongLine = errors.New("the line is over 1 MB")
+
+// nextLine returns the next line without its end. One that is too long is skipped and is nil.
+func nextLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if err == nil || err == io.EOF && len(line) > 0 {
+		return bytes.TrimRight(line, "\r\n"), nil
+	}
+	if err != bufio.ErrBufferFull {
+		return nil, err
+	}
+	for err == bufio.ErrBufferFull {
+		_, err = r.ReadSlice('\n')
+	}
+	return nil, nil
+}
+
 func (c *checker) line(line []byte) (acl.Decision, error) {
+	if line == nil {
+		return acl.Decision{}, errLongLine
+	}
 	var object map[string]any
 	decode := json.NewDecoder(strings.NewReader(string(line)))
 	decode.UseNumber()
 	if err := decode.Decode(&object); err != nil {
 		return acl.Decision{}, fmt.Errorf("no JSON object: %w", err)
+	}
+	if object == nil {
+		return acl.Decision{}, fmt.Errorf("no JSON object: null")
 	}
 	if decode.More() {
 		return acl.Decision{}, fmt.Errorf("more than one JSON object")

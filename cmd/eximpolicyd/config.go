@@ -10,7 +10,12 @@ import (
 )
 
 func configCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "print the default configuration, or check a file"}
+	cmd := &cobra.Command{
+		Use: "config", Short: "print the default configuration, or check a file", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return fail(exUsage, "eximpolicyd config default, or eximpolicyd config check FILE", "config needs default or check")
+		},
+	}
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "default", Short: "print a configuration with every key, its default and what it does", Args: cobra.NoArgs,
@@ -22,10 +27,17 @@ func configCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "check FILE", Short: "tell every mistake of a configuration, with line and column", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				if _, err := load(args[0]); err != nil {
+				c, err := load(args[0])
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: no mistake\n", args[0])
+				if _, err := allowedPeers(c.Listen.Peers); err != nil {
+					return err
+				}
+				if _, err := groupID(c.Listen.Group); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: no mistake\n", args[0])
 				return err
 			},
 		})

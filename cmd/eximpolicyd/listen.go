@@ -17,9 +17,15 @@ import (
 // mtaGroups are the groups that mail servers run as, by system; the first that exists owns the socket.
 func mtaGroups() []string { return []string{"Debian-exim", "exim", "mailnull", "mail"} }
 
+// maxSocket is what fits sockaddr_un, which Exim fills without a word.
+const maxSocket = 107
+
 // listen opens the socket for Exim's group. A socket that nobody answers on is removed; one that somebody does is left
 // alone.
 func listen(path, group string, log *slog.Logger) (*net.UnixListener, error) {
+	if len(path) > maxSocket {
+		return nil, fail(exUsage, "Exim cuts a longer one", "a socket's path has at most %d octets: %s", maxSocket, path)
+	}
 	gid, err := groupID(group)
 	if err != nil {
 		return nil, err
@@ -42,7 +48,7 @@ func listen(path, group string, log *slog.Logger) (*net.UnixListener, error) {
 			return nil, fail(exPermission, "the daemon's user must be a member of the group", "cannot give %s to group %d: %w", path, gid, err)
 		}
 	}
-	if dir := hiding(filepath.Dir(path)); dir != "" && os.Getuid() == 0 {
+	if dir := hiding(filepath.Dir(path), gid); dir != "" && os.Getuid() == 0 {
 		log.Warn("Exim cannot reach the socket below this folder, and mail passes unasked", "socket", path, "folder", dir)
 	}
 	return l, nil
@@ -107,16 +113,17 @@ func removeStale(path string) error {
 	return nil
 }
 
-// hiding returns the first folder above and including dir that a user other than its owner and group cannot enter.
-func hiding(dir string) string {
+// hiding returns the first folder, dir or above it, that a member of a group cannot enter.
+func hiding(dir string, gid int) string {
 	for {
-		if info, err := os.Stat(dir); err == nil && info.Mode()&0o011 == 0 {
+		var st unix.Stat_t
+		if unix.Stat(dir, &st) == nil && st.Mode&0o001 == 0 && (st.Mode&0o010 == 0 || int(st.Gid) != gid) {
 			return dir
 		}
-		if parent := filepath.Dir(dir); parent != dir {
-			dir = parent
-			continue
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return ""
 		}
-		return ""
+		dir = parent
 	}
 }

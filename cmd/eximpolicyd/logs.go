@@ -9,8 +9,8 @@ import (
 	"eximpolicyd/internal/config"
 )
 
-// newLog makes the log that the configuration asks for, on standard error.
-func newLog(c config.Log) *slog.Logger {
+// newLog makes the log that the configuration asks for.
+func newLog(w io.Writer, c config.Log) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.Level}
 	format := c.Format
 	if format == "auto" || format == "" {
@@ -21,11 +21,11 @@ func newLog(c config.Log) *slog.Logger {
 	}
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+		return slog.New(slog.NewJSONHandler(w, options))
 	case "journal":
-		return slog.New(newJournalHandler(os.Stderr, options))
+		return slog.New(newJournalHandler(w, options))
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, options))
+	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // journalHandler writes text without a time, which the journal has, and with the priority that sd-daemon(3) reads from

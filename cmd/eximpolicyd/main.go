@@ -28,6 +28,7 @@ const (
 	exData        = 65
 	exNoInput     = 66
 	exUnavailable = 69
+	exIO          = 74
 	exTemporary   = 75
 	exPermission  = 77
 	exConfig      = 78
@@ -57,7 +58,10 @@ func run(args []string) int {
 		return 0
 	}
 	f := &failure{code: exUsage, err: err, hint: "see " + root.Name() + " --help"}
-	errors.As(err, &f)
+	var path *fs.PathError
+	if !errors.As(err, &f) && errors.As(err, &path) {
+		f = &failure{code: exIO, err: err} // what we print could not be written
+	}
 	var mistakes config.Mistakes
 	if errors.As(err, &mistakes) {
 		for _, m := range mistakes {
@@ -103,13 +107,20 @@ func version() string {
 	return release
 }
 
+// configFile returns the file to read: the one named, else the default file if it exists, else none.
+func configFile(named string) string {
+	if named == "" {
+		if _, err := os.Stat(defaultConfig); !errors.Is(err, fs.ErrNotExist) {
+			return defaultConfig
+		}
+	}
+	return named
+}
+
 // load reads a configuration: the file named, else the default file, else the embedded defaults.
 func load(file string) (*config.Config, error) {
-	if file == "" {
-		if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
-			return config.Default(), nil
-		}
-		file = defaultConfig
+	if file = configFile(file); file == "" {
+		return config.Default(), nil
 	}
 	c, err := config.Load(file)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ type server struct {
 	config, socket string
 	dryRun         bool
 	log            *slog.Logger
+	outlet         *outlet
 }
 
 func serveCommand() *cobra.Command {
@@ -52,6 +54,11 @@ Without --config, ` + defaultConfig + ` is read, or the embedded defaults, which
 const gcPercent = 150
 
 func (s *server) run(out io.Writer) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	signal.Ignore(syscall.SIGPIPE)  // a reader of the log who goes must not take us along
+	s.config = configFile(s.config) // a file that vanishes later is a mistake, not a return to the defaults
 	conf, err := load(s.config)
 	if err != nil {
 		return err
@@ -59,7 +66,9 @@ func (s *server) run(out io.Writer) error {
 	if s.socket != "" {
 		conf.Listen.Socket = s.socket
 	}
-	s.log = newLog(conf.Log)
+	s.outlet = newOutlet(os.Stderr)
+	defer s.outlet.Close()
+	s.log = newLog(s.outlet, conf.Log)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -78,12 +87,9 @@ func (s *server) run(out io.Writer) error {
 	srv := acl.NewServer(conf.Listen.Socket, 0, prover, settings)
 	s.greet(out, conf, settings.Decider)
 	done := make(chan struct{})
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	go func() { // ends with ctx; run waits for it
 		defer close(done)
-		s.reload(ctx, hup, srv, conf.Listen.Socket)
+		s.reload(ctx, hup, srv, conf.Listen)
 	}()
 	err = srv.Serve(ctx, l)
 	stop()
@@ -93,7 +99,7 @@ func (s *server) run(out io.Writer) error {
 }
 
 // reload swaps the configuration at each SIGHUP until ctx ends.
-func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Server, socket string) {
+func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Server, now config.Listen) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -105,10 +111,10 @@ func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Serv
 			s.log.Error("the configuration is not changed", "error", err)
 			continue
 		}
-		if conf.Listen.Socket != socket && s.socket == "" {
-			s.log.Warn("listen.socket changes with a restart only", "listening", socket, "configured", conf.Listen.Socket)
+		if s.socket == "" && conf.Listen.Socket != now.Socket || conf.Listen.Group != now.Group {
+			s.log.Warn("listen.socket and listen.group change with a restart only", "listening", now.Socket)
 		}
-		settings, err := s.settings(conf, newLog(conf.Log))
+		settings, err := s.settings(conf, newLog(s.outlet, conf.Log))
 		if err != nil {
 			s.log.Error("the configuration is not changed", "error", err)
 			continue
@@ -122,7 +128,11 @@ func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Serv
 // settings puts a configuration into what the door takes.
 func (s *server) settings(c *config.Config, log *slog.Logger) (*acl.Settings, error) {
 	d := decider(c, most(s.dryRun))
+	var told sync.Map // rules that have failed: the stack once is enough
 	d.Fault = func(rule string, cause any, stack []byte) {
+		if _, again := told.LoadOrStore(rule, true); again {
+			return
+		}
 		log.Error("a rule failed and is skipped; please report this", "rule", rule, "cause", fmt.Sprint(cause), "stack", string(stack))
 	}
 	privacy, ok := acl.ParsePrivacy(c.Log.Privacy)
@@ -185,8 +195,9 @@ func (s *server) greet(out io.Writer, c *config.Config, d *acl.Decider) {
 	enforced := byMode(d.Rules, policy.Enforce)
 	fmt.Fprintf(out, "enforce: %s\n", orNone(enforced))
 	fmt.Fprintf(out, "observe: %s\n", orNone(byMode(d.Rules, policy.Observe)))
-	if !slices.Contains(enforced, "helo.H3") {
-		fmt.Fprintf(out, "to refuse forged greetings, write into the configuration: %s\n", forgeries)
+	if !slices.Contains(enforced, "helo.H2") || !slices.Contains(enforced, "helo.H3") || !slices.Contains(enforced, "helo.H17") {
+		fmt.Fprintf(out, "to refuse forged greetings, add the first line to a file without [policy.helo], "+
+			"or the same under its [policy.helo.rules]:\n    %s\n", forgeries)
 	}
 	if len(c.Own.Addresses) == 0 && !hasPublic(time.Now()) {
 		fmt.Fprintln(out, "this host has no public address, so helo.H3 only observes what comes to a private one: set own.addresses")

@@ -33,15 +33,17 @@ below --dir. Flavours: ` + strings.Join(eximsnippets.Flavours(), ", ") + `.`,
 			}
 			for _, f := range files {
 				if dir == "" {
-					fmt.Fprintf(cmd.OutOrStdout(), "# ===== %s\n# ===== %s\n%s\n", f.Name, f.Place, f.Text)
+					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "# ===== %s\n# ===== %s\n%s\n", f.Name, f.Place, f.Text); err != nil {
+						return err
+					}
 					continue
 				}
 				path := filepath.Join(dir, filepath.FromSlash(f.Name))
 				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-					return fail(exPermission, "", "%w", err)
+					return fail(exPermission, "may this user write there?", "%w", err)
 				}
 				if err := os.WriteFile(path, []byte(f.Text), 0o644); err != nil {
-					return fail(exPermission, "", "%w", err)
+					return fail(exPermission, "may this user write there?", "%w", err)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n    %s\n", path, f.Place)
 			}
