@@ -14,7 +14,7 @@ help:
 	@sed -n 's/^# //p' Makefile
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s -o bin/eximpolicyd ./cmd/eximpolicyd
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags=-s -o bin/eximpolicyd ./cmd/eximpolicyd
 
 run: build
 	@test/run.sh $(ENFORCE)

@@ -17,7 +17,7 @@ type Nobody struct {
 	AllowUsers   []string `toml:"allow_users" about:"users that may, even where users or the observed ones (www-data, apache, httpd, nginx, daemon) name them"`
 	AllowDirs    []string `toml:"allow_dirs" about:"directories in or under which a script may send"`
 	AllowSenders []string `toml:"allow_senders" about:"envelope senders that may send: user@example.com or @example.com"`
-	Action       string   `toml:"action" about:"deny"`
+	Action       string   `toml:"action" about:"what a refused message gets: deny, and only that for now"`
 }
 
 func nobodyPolicy() Policy {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"slices"
 	"time"
@@ -56,6 +58,9 @@ func askCommand() *cobra.Command {
 
 func ask(socket string, pairs []acl.Pair) (string, error) {
 	c, err := net.DialTimeout("unix", socket, askTimeout)
+	if errors.Is(err, fs.ErrPermission) {
+		return "", fail(exPermission, "ask as root, as Exim's user or as the daemon's", "this user may not open %s", socket)
+	}
 	if err != nil {
 		return "", fail(exUnavailable, "is eximpolicyd serve running, and may this user open the socket?", "no daemon at %s: %w", socket, err)
 	}

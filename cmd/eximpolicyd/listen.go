@@ -78,7 +78,7 @@ func makeDir(dir string, gid int) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.Mkdir(dir, 0o750); err != nil { // no parents: a mistyped path must not become a tree
 		return fail(exPermission, "make the folder, or choose another with --socket", "cannot make the socket's folder: %w", err)
 	}
 	if gid >= 0 {
@@ -95,7 +95,7 @@ func removeStale(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fail(exPermission, "", "%w", err)
+		return fail(exPermission, "run it as root, or choose another --socket", "%w", err)
 	case info.Mode().Type() != fs.ModeSocket:
 		return fail(exUnavailable, "remove it, or choose another --socket", "%s exists and is no socket", path)
 	}

@@ -195,7 +195,9 @@ func (s *server) greet(out io.Writer, c *config.Config, d *acl.Decider) {
 	enforced := byMode(d.Rules, policy.Enforce)
 	fmt.Fprintf(out, "enforce: %s\n", orNone(enforced))
 	fmt.Fprintf(out, "observe: %s\n", orNone(byMode(d.Rules, policy.Observe)))
-	if !slices.Contains(enforced, "helo.H2") || !slices.Contains(enforced, "helo.H3") || !slices.Contains(enforced, "helo.H17") {
+	if d.Mode != policy.Enforce {
+		fmt.Fprintf(out, "nothing can be enforced: the top-level mode is %s, or this is a dry run\n", d.Mode)
+	} else if !slices.Contains(enforced, "helo.H2") || !slices.Contains(enforced, "helo.H3") || !slices.Contains(enforced, "helo.H17") {
 		fmt.Fprintf(out, "to refuse forged greetings, add the first line to a file without [policy.helo], "+
 			"or the same under its [policy.helo.rules]:\n    %s\n", forgeries)
 	}

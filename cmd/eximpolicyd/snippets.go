@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	eximsnippets "eximpolicyd/exim-snippets"
 )
@@ -31,6 +32,7 @@ below --dir. Flavours: ` + strings.Join(eximsnippets.Flavours(), ", ") + `.`,
 			if err != nil {
 				return fail(exUsage, "eximpolicyd snippets --help", "%w", err)
 			}
+			unix.Umask(0o022) // a file that Exim's user cannot read is a 451 for all mail
 			for _, f := range files {
 				if dir == "" {
 					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "# ===== %s\n# ===== %s\n%s\n", f.Name, f.Place, f.Text); err != nil {
@@ -45,7 +47,10 @@ below --dir. Flavours: ` + strings.Join(eximsnippets.Flavours(), ", ") + `.`,
 				if err := os.WriteFile(path, []byte(f.Text), 0o644); err != nil {
 					return fail(exPermission, "may this user write there?", "%w", err)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s\n    %s\n", path, f.Place)
+				place := strings.TrimPrefix(f.Place, "copy it to "+path+"; ") // it is there
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n    %s\n", path, place); err != nil {
+					return err
+				}
 			}
 			return nil
 		},
