@@ -240,6 +240,23 @@ func TestTheBypassFile(t *testing.T) {
 	}
 }
 
+func TestABypassFileOfAnotherUserDoesNotCount(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can make a file of another user")
+	}
+	d := open(t, 0, nil)
+	file := filepath.Join(filepath.Dir(d.path), "bypass")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(file, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if reply := d.say(t, wire(overlay(ordinary, "helo_name=mx.example.org")...)); field(t, reply, "action") != "deny" {
+		t.Errorf("%q", reply)
+	}
+}
+
 func TestNoFreeSeat(t *testing.T) {
 	d := open(t, 2, nil)
 	var held []*net.UnixConn
