@@ -36,13 +36,13 @@ type variant struct {
 // session compares SMTP sessions with real Exim: with our daemon, with the same snippet and the bare server, and without
 // the snippet. Mail is kept in the queue, so that deliveries of one round do not disturb the next.
 func session(ctx context.Context, b *bench) (rows []row, err error) {
-	var with, stub, without variant
+	var with, plain, without variant
 	for _, v := range []struct {
 		*variant
 		rig.Config
 	}{
 		{&with, rig.Config{Flavour: "stock", Queue: true}},
-		{&stub, rig.Config{Flavour: "stock", Queue: true}},
+		{&plain, rig.Config{Flavour: "stock", Queue: true}},
 		{&without, rig.Config{Flavour: "stock", Queue: true, Without: true}},
 	} {
 		if v.site, err = rig.New(v.Config); err != nil {
@@ -58,20 +58,20 @@ func session(ctx context.Context, b *bench) (rows []row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, ours.end()) }()
-	bare, err := b.bare(ctx, stub.site.SocketPath(), "action=dunno end=1\n")
+	bare, err := b.bare(ctx, plain.site.SocketPath(), "action=dunno end=1\n")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, bare.end()) }()
 
-	for _, v := range []*variant{&with, &stub, &without} { // the first sessions are not measured
+	for _, v := range []*variant{&with, &plain, &without} { // the first sessions are not measured
 		if err := v.run(ctx); err != nil {
 			return nil, err
 		}
 		v.rounds = nil
 	}
 	err = alternate(sessionRounds,
-		func() error { return with.run(ctx) }, func() error { return stub.run(ctx) }, func() error { return without.run(ctx) })
+		func() error { return with.run(ctx) }, func() error { return plain.run(ctx) }, func() error { return without.run(ctx) })
 	if err != nil {
 		return nil, err
 	}
@@ -79,10 +79,10 @@ func session(ctx context.Context, b *bench) (rows []row, err error) {
 	if err := errors.Join(ours.expect("RCPT", 3*all), ours.expect("DATA", all)); err != nil {
 		return nil, err
 	}
-	return sessionRows(&with, &stub, &without), nil
+	return sessionRows(&with, &plain, &without), nil
 }
 
-func sessionRows(with, stub, without *variant) []row {
+func sessionRows(with, plain, without *variant) []row {
 	ratio := func(a, b *variant) float64 {
 		ratios := make([]float64, len(a.rounds))
 		for i := range ratios {
@@ -90,13 +90,13 @@ func sessionRows(with, stub, without *variant) []row {
 		}
 		return median(ratios)
 	}
-	toStub, toNone := ratio(with, stub), ratio(with, without)
-	stubToNone := ratio(stub, without)
+	toPlain, toNone := ratio(with, plain), ratio(with, without)
+	plainToNone := ratio(plain, without)
 	return []row{
 		told(fmt.Sprintf("session in real Exim, 3 RCPT and DATA, %d at once: ours, bare, without", sessionsAtOnce),
-			"%.1f, %.1f, %.1f ms", median(with.rounds), median(stub.rounds), median(without.rounds)),
-		most("session, against the same snippet and the bare server", toStub, 1.25, "%.2f", " times"),
-		told("session, against Exim without the snippet: ours, bare", "%.2f, %.2f times", toNone, stubToNone),
+			"%.1f, %.1f, %.1f ms", median(with.rounds), median(plain.rounds), median(without.rounds)),
+		most("session, against the same snippet and the bare server", toPlain, 1.25, "%.2f", " times"),
+		told("session, against Exim without the snippet: ours, bare", "%.2f, %.2f times", toNone, plainToNone),
 	}
 }
 
