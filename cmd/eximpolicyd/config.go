@@ -37,6 +37,9 @@ func configCommand() *cobra.Command {
 				if _, err := groupID(c.Listen.Group); err != nil {
 					return err
 				}
+				for _, name := range unknownUsers(c) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "eximpolicyd: warning: policy.nobody.users: this machine has no user %q\n", name)
+				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: no mistake\n", args[0])
 				return err
 			},

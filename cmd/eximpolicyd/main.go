@@ -11,11 +11,13 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/config"
+	"eximpolicyd/internal/origin"
 	"eximpolicyd/policy"
 )
 
@@ -127,6 +129,18 @@ func load(file string) (*config.Config, error) {
 		return nil, &failure{exConfig, err, "eximpolicyd config default prints a file with every key"}
 	}
 	return c, nil
+}
+
+// unknownUsers returns the users of policy.nobody.users that this machine does not have: a misspelt one would pass.
+func unknownUsers(c *config.Config) []string {
+	nobody, ok := c.Policies["nobody"].Settings.(*policy.Nobody)
+	if !ok {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(nobody.Users), func(name string) bool {
+		_, known := origin.UID(name)
+		return known
+	})
 }
 
 // decider puts a configuration into force, at most in the mode given.

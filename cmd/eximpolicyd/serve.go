@@ -143,6 +143,9 @@ func (s *server) settings(c *config.Config, log *slog.Logger) (*acl.Settings, er
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range unknownUsers(c) {
+		log.Warn("policy.nobody.users names a user whom this machine does not have", "user", name)
+	}
 	if !c.Listen.Prove {
 		log.Warn("listen.prove is off: any local user can make Exim ask about an address of his choosing, and what is then " +
 			"remembered may shut out somebody else; use it only for an Exim in another network name space")
