@@ -71,7 +71,7 @@ func (d *Decision) join(part Decision) {
 	*d = part
 	d.Rules = earlier.Rules
 	if part.Stage != policy.RCPT && part.Stage != policy.Data && part.Stage != policy.NotSMTP { // judges nothing
-		d.Score, d.Mark = earlier.Score, earlier.Mark
+		d.Score, d.Mark, d.Reason = earlier.Score, earlier.Mark, earlier.Reason
 	}
 	for _, r := range part.Rules {
 		if !has(d.Rules, r) {

@@ -55,6 +55,26 @@ func TestASessionStopsAtTheFirstRefusal(t *testing.T) {
 	}
 }
 
+func TestASessionThatGoesOnToQuitKeepsItsScoreAndMark(t *testing.T) {
+	soft := says(made("s", 99, atRCPT), "1", policy.Enforce, score(20))
+	data := says(made("d", 99, atData), "1", policy.Enforce, score(15))
+	for _, last := range []string{"DATA", "QUIT"} {
+		got := deciderOf(soft, data).Session(t.Context(), rcpt(t, "protocol_state="+last), noon, Given{})
+		if got.Score != 35 || !got.Mark || got.Reason != "score 3.5: s.1 2.0, d.1 1.5" {
+			t.Errorf("%s: score %s, mark %v, reason %q", last, got.Score, got.Mark, got.Reason)
+		}
+	}
+}
+
+func TestARefusalByTheSumSaysWhatItIsMadeOf(t *testing.T) {
+	a := says(made("a", 99, atRCPT), "1", policy.Enforce, score(40))
+	b := says(made("b", 99, atRCPT), "2", policy.Enforce, score(15))
+	got := deciderOf(a, b).Session(t.Context(), rcpt(t), noon, Given{})
+	if got.Rule != "score" || got.Reason != "score 5.5: a.1 4.0, b.2 1.5" {
+		t.Errorf("%s: %q", brief(&got), got.Reason)
+	}
+}
+
 func TestASessionRemembersWhatWouldHaveBeen(t *testing.T) {
 	observed := says(made("p", 99, 1<<policy.Mail), "1", policy.Observe, drop)
 	soft := says(made("s", 99, atRCPT), "1", policy.Enforce, score(20))

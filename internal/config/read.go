@@ -244,14 +244,22 @@ func (a *arg) text() (string, bool) {
 	return a.value.text, true
 }
 
+// list reports whether a value is a list, and fails if it is not.
+func (a *arg) list() bool {
+	if a.value.kind == unstable.Array {
+		return true
+	}
+	hint := ""
+	if a.value.kind == unstable.String {
+		hint = ": write [" + quoted(a.value.text) + "]"
+	}
+	a.fail("must be a list, not %s%s", a.value.noun(), hint)
+	return false
+}
+
 // items calls one for each item of a list of texts. What one returns stands for the item when doubles are looked for.
 func items[T comparable](a *arg, one func(*arg) (T, bool)) {
-	if a.value.kind != unstable.Array {
-		hint := ""
-		if a.value.kind == unstable.String {
-			hint = ": write [" + quoted(a.value.text) + "]"
-		}
-		a.fail("must be a list, not %s%s", a.value.noun(), hint)
+	if !a.list() {
 		return
 	}
 	seen := make(map[T]int, len(a.value.list))

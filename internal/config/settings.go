@@ -119,12 +119,7 @@ func (a *arg) integer(dst reflect.Value, want string) {
 
 // slice reads a list. An empty one is nil, as in settings that nobody wrote.
 func (a *arg) slice(dst reflect.Value) {
-	if a.value.kind != unstable.Array {
-		hint := ""
-		if a.value.kind == unstable.String {
-			hint = ": write [" + quoted(a.value.text) + "]"
-		}
-		a.fail("must be a list, not %s%s", a.value.noun(), hint)
+	if !a.list() {
 		return
 	}
 	if len(a.value.list) == 0 {
