@@ -212,6 +212,33 @@ func TestWhatWasNotSeenToBeginIsUnknown(t *testing.T) {
 	}
 }
 
+// meanwhile is a kernel in which something happens while it is asked about process 10.
+type meanwhile struct {
+	*kernel
+	happens func()
+}
+
+func (m *meanwhile) Started(pid int32) (uint64, error) {
+	if happens := m.happens; pid == 10 && happens != nil {
+		m.happens = nil
+		happens()
+	}
+	return m.kernel.Started(pid)
+}
+
+func TestOfTwoWhoNameADeadOnesTupleAtOnceOnlyOneHasIt(t *testing.T) {
+	world := &meanwhile{kernel: world()}
+	conns := newConns(world)
+	conns.note(10, at(t, "CONNECT"), false, noon)
+	delete(world.started, 10)
+	var second view
+	world.happens = func() { second = conns.note(12, at(t, "CONNECT"), false, noon) }
+	first := conns.note(11, at(t, "CONNECT"), false, noon) // sees that 10 is dead; by then 12 has it
+	if first.proven || !second.proven {
+		t.Errorf("proven: who came first %v, who was first %v", first.proven, second.proven)
+	}
+}
+
 func TestWhoInventsConnectionsPushesOutNoneThatIsProven(t *testing.T) {
 	kernel := world()
 	conns := newConns(kernel)
