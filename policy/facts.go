@@ -4,17 +4,28 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"eximpolicyd/rbl"
 )
 
 // Need names facts that cost something to learn. A rule declares them, the decider gathers the union once.
-type Need uint8
+type Need uint16
 
 // The facts that cost.
 const (
-	NeedAccount   Need = 1 << iota // Facts.Account: a look-up in the password file
-	NeedGreetings                  // Facts.Greetings: the connection table
-	NeedAllMail                    // Facts.OnlyPostmaster: the connection table
+	NeedAccount       Need = 1 << iota // Facts.Account: a look-up in the password file
+	NeedGreetings                      // Facts.Greetings: the connection table
+	NeedAllMail                        // Facts.OnlyPostmaster: the connection table
+	NeedLists                          // Facts.Lists: block lists of the client's address
+	NeedNameLists                      // Facts.NameLists: block lists of the names that the client goes by
+	NeedPTR                            // Facts.PTR: the client's reverse lookup, confirmed
+	NeedHELOAddresses                  // Facts.HELOAddresses: DNS of the greeting
+	NeedHosted                         // Facts.Hosted: DNS of the hosted domain that is greeted with
+	NeedListText                       // Facts.ListText: only for a refusal that is shown, see Verdict.Wants
 )
+
+// NeedDNS is every fact that the DNS is asked for.
+const NeedDNS = NeedLists | NeedNameLists | NeedPTR | NeedHELOAddresses | NeedHosted | NeedListText
 
 // Facts is what is known besides the request. Every field's zero value means that it is not known.
 type Facts struct {
@@ -27,7 +38,29 @@ type Facts struct {
 	Account        string     // login name of Request.UID
 	Greetings      []Greeting // HELO names of this connection, the present one last
 	OnlyPostmaster bool       // every recipient taken so far is postmaster or abuse
-	ClientName     string     // the client's confirmed PTR, lower case
+	ClientName     string     // the client's confirmed PTR, lower case; Gather fills it with PTR
+
+	PTR           rbl.PTR
+	HELOAddresses Addresses    // A and AAAA of Request.Greeting, where that is a name
+	Hosted        Addresses    // of the hosted domain that the greeting is or is under, and of its MX hosts
+	Lists         rbl.Report   // what block lists say of the client's address
+	NameLists     []NameReport // what they say of names: HELO, sender domain, confirmed PTR
+	ListText      string       // what the strongest list has to say, printable
+
+	OwnAddresses []netip.Addr // what own.names resolve to
+	Relays       *Prefixes    // MX hosts of own.domains
+}
+
+// Addresses is what the DNS has for a name. List may hold some even if not Known.
+type Addresses struct {
+	List  []netip.Addr
+	Known bool // every lookup was answered
+}
+
+// NameReport is what lists of names say of one name that the client goes by.
+type NameReport struct {
+	Of     string // "HELO", "sender" or "PTR"
+	Report rbl.Report
 }
 
 // Greeting is one HELO or EHLO of a connection.

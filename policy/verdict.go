@@ -94,6 +94,7 @@ type Verdict struct {
 	Reason  string  // for the log and the trace: the value and what is wrong with it
 	Text    string  // for the client, one line, without code
 	Effects []Effect
+	Wants   Need // facts that would say more to a client who is refused; the judge is then asked once more with them
 }
 
 // Pass is the verdict of a judge with nothing to object to.

@@ -1,0 +1,32 @@
+package rbl
+
+import "strconv"
+
+// Code is what a list answers: 127.b.c.d. The first octet is always 127 and is not kept; an address outside of
+// 127.0.0.0/8 is no code of any list.
+type Code [3]byte
+
+// String returns the code as an address.
+func (c Code) String() string {
+	b := append(make([]byte, 0, 15), "127"...)
+	for _, octet := range c {
+		b = append(b, '.')
+		b = strconv.AppendUint(b, uint64(octet), 10)
+	}
+	return string(b)
+}
+
+// Score counts tenths of a point; a list of good senders has a negative one.
+type Score int
+
+// String writes the score with one decimal.
+func (s Score) String() string {
+	sign := ""
+	if s < 0 {
+		sign, s = "-", -s
+	}
+	return sign + strconv.Itoa(int(s/10)) + "." + strconv.Itoa(int(s%10))
+}
+
+// MarshalJSON writes a number with one decimal.
+func (s Score) MarshalJSON() ([]byte, error) { return []byte(s.String()), nil }

@@ -1,0 +1,42 @@
+package rbl
+
+import "time"
+
+// Status is what one zone said of one subject.
+type Status uint8
+
+// The statuses.
+const (
+	Unknown Status = iota // nothing that counts: not asked, no answer in time, not a healthy zone
+	Clear                 // answered: not listed
+	Listed                // answered: listed
+)
+
+// String returns the status for a reader.
+func (s Status) String() string { return [...]string{"unknown", "clear", "listed"}[min(s, Listed)] }
+
+// Answer is what one zone said.
+type Answer struct {
+	Zone   *Zone
+	Status Status
+	Codes  []Code        // of a listing
+	TTL    time.Duration // for how long it holds, from when it was asked for
+	Cached bool
+	Why    string // why Unknown, for a reader
+}
+
+// Report is what all zones said of one subject, in the order of the zones. The zero report knows nothing.
+type Report struct {
+	Subject string // the address, or the name
+	Answers []Answer
+}
+
+// Score adds up what the listings are worth. Of one operator only the highest listing counts, and only the lowest of
+// those that speak for the sender. What is Unknown counts nothing.
+func (r Report) Score() Score { return 0 }
+
+// Strongest returns the listing with the highest positive score, which a refusal names, or nil.
+func (r Report) Strongest() *Answer { return nil }
+
+// Complete reports whether no zone is Unknown.
+func (r Report) Complete() bool { return false }
