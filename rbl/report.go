@@ -31,12 +31,21 @@ type Report struct {
 	Answers []Answer
 }
 
-// Score adds up what the listings are worth. Of one operator only the highest listing counts, and only the lowest of
-// those that speak for the sender. What is Unknown counts nothing.
-func (r Report) Score() Score { return 0 }
+// Score adds up what the listings are worth, as Sum does.
+func (r Report) Score() Score { return Sum(r) }
 
 // Strongest returns the listing with the highest positive score, which a refusal names, or nil.
-func (r Report) Strongest() *Answer { return nil }
+func (r Report) Strongest() *Answer {
+	_, a := Strongest(r)
+	return a
+}
 
 // Complete reports whether no zone is Unknown.
-func (r Report) Complete() bool { return false }
+func (r Report) Complete() bool {
+	for i := range r.Answers {
+		if r.Answers[i].Status == Unknown {
+			return false
+		}
+	}
+	return true
+}

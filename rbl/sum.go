@@ -1,0 +1,62 @@
+package rbl
+
+// Sum adds up what the listings of several reports are worth, of a client's address and of the names it goes by. Lists
+// of one operator are one opinion, whatever they list: of an operator only the highest listing counts, and only the
+// lowest of those that speak for the sender. What is Unknown counts nothing.
+func Sum(reports ...Report) Score {
+	type opinion struct {
+		operator      string
+		against, kind Score
+	}
+	var opinions []opinion // a handful, so a search is cheaper than a map
+	for i := range reports {
+		for j := range reports[i].Answers {
+			a := &reports[i].Answers[j]
+			score := a.Score()
+			if score == 0 {
+				continue
+			}
+			operator := a.Zone.Operator
+			if operator == "" {
+				operator = a.Zone.Name
+			}
+			at := 0
+			for at < len(opinions) && opinions[at].operator != operator {
+				at++
+			}
+			if at == len(opinions) {
+				opinions = append(opinions, opinion{operator: operator})
+			}
+			o := &opinions[at]
+			o.against, o.kind = max(o.against, score), min(o.kind, score)
+		}
+	}
+	var sum Score
+	for _, o := range opinions {
+		sum += o.against + o.kind
+	}
+	return sum
+}
+
+// Strongest returns the listing with the highest positive score of several reports and whom it lists, or nil. Of equals
+// the first is returned.
+func Strongest(reports ...Report) (subject string, listing *Answer) {
+	var most Score
+	for i := range reports {
+		for j := range reports[i].Answers {
+			if a := &reports[i].Answers[j]; a.Score() > most {
+				most, subject, listing = a.Score(), reports[i].Subject, a
+			}
+		}
+	}
+	return subject, listing
+}
+
+// Score is what a listing is worth by its zone's weights; no other answer is worth anything.
+func (a *Answer) Score() Score {
+	if a.Status != Listed {
+		return 0
+	}
+	score, _ := a.Zone.Weigh(a.Codes)
+	return score
+}
