@@ -29,6 +29,7 @@ type Answer struct {
 type Report struct {
 	Subject string // the address, or the name
 	Answers []Answer
+	Late    bool // the asking ended before a zone that may yet answer; ask again and the rest is there
 }
 
 // Score adds up what the listings are worth, as Sum does.

@@ -56,6 +56,7 @@ type PTR struct {
 	Status PTRStatus
 	Names  []string // confirmed ones if Confirmed, else those that the address has; at most 4
 	Note   string
+	Late   bool // Unknown because the asking ended first; ask again and the rest is there
 }
 
 // PTRStatus says what a reverse lookup found.
