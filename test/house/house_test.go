@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"exim-snippets":    {},
 	"acl":              {"policy", "rbl", "internal/ledger", "internal/origin"},
 	"internal/config":  {"policy", "rbl"},
+	"internal/dnstest": {},
 	"internal/origin":  {},
 	"internal/ledger":  {},
 	"internal/mainlog": {},
@@ -32,9 +33,10 @@ var mayImport = map[string][]string{
 
 // goStatements are the places that start a goroutine, each with who waits for it and what ends it.
 var goStatements = map[string]string{
-	"acl/server.go":             "Serve waits; each ends by the read deadline, its budget and the write deadline",
-	"cmd/eximpolicyd/outlet.go": "Close waits for the writer, but no longer than outletEnd",
-	"cmd/eximpolicyd/serve.go":  "run waits for the reload loop, which ends with the context",
+	"acl/server.go":              "Serve waits; each ends by the read deadline, its budget and the write deadline",
+	"cmd/eximpolicyd/outlet.go":  "Close waits for the writer, but no longer than outletEnd",
+	"cmd/eximpolicyd/serve.go":   "run waits for the reload loop, which ends with the context",
+	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }
 
 // longPlaces are functions over 60 lines and files over 400, each with its reason. Tables need none.
