@@ -84,6 +84,14 @@ func (s *Site) Run(argv ...string) (string, error) {
 	return string(out), err
 }
 
+// Feed runs a command as root inside the site with standard input, and returns all it printed.
+func (s *Site) Feed(stdin string, argv ...string) (string, error) {
+	cmd := s.command("/", argv...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 // As runs a command inside the site as another user, in the folder dir, with
 // standard input, and returns all it printed.
 func (s *Site) As(user, dir, stdin string, argv ...string) (string, error) {
@@ -100,10 +108,7 @@ func (s *Site) As(user, dir, stdin string, argv ...string) (string, error) {
 // BH runs one dialogue of exim4 -bh: a session as if from that client, with
 // nothing delivered. It returns the answers and the commentary.
 func (s *Site) BH(client string, lines ...string) (string, error) {
-	cmd := s.command("/", "exim4", "-bh", client)
-	cmd.Stdin = strings.NewReader(strings.Join(lines, "\r\n") + "\r\n")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return s.Feed(strings.Join(lines, "\r\n")+"\r\n", "exim4", "-bh", client)
 }
 
 // A process is one that was started and must be ended.

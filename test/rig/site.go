@@ -18,6 +18,8 @@ type Config struct {
 	// Socket is the daemon's; empty means SocketPath of the site.
 	Socket  string
 	Timeout string // the snippets' time-out, 20s if empty: a busy machine is no fault; a test of a hung daemon wants 1s
+	// Nameserver is the address that Exim asks, port 53; empty is one where nobody listens.
+	Nameserver string
 	// RelayHosts are added to relay_from_hosts.
 	RelayHosts []string
 	// Main holds lines for the main section, ACL whole ACLs for the ACL section.
@@ -76,6 +78,9 @@ func New(cfg Config) (*Site, error) {
 	}
 	if s.cfg.Timeout == "" {
 		s.cfg.Timeout = "20s"
+	}
+	if s.cfg.Nameserver == "" {
+		s.cfg.Nameserver = loopback(1) // not 127.0.0.1, where an installed unbound may serve the machine
 	}
 	if err := s.build(); err != nil {
 		return nil, join(err, s.Close())
@@ -163,7 +168,7 @@ func (s *Site) folders() error {
 		s.write("passwd", passwd),
 		s.write("aliases", "postmaster: alice\nroot: alice\nlater: :defer: the mailbox is moving\n"),
 		s.write("mailname", Domain+"\n"),
-		s.write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),
+		s.write("resolv.conf", "nameserver "+s.cfg.Nameserver+"\noptions timeout:1 attempts:1\n"),
 	)
 }
 
