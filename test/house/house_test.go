@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 var goStatements = map[string]string{
 	"acl/server.go":              "Serve waits; each ends by the read deadline, its budget and the write deadline",
 	"cmd/eximpolicyd/outlet.go":  "Close waits for the writer, but no longer than outletEnd",
+	"rbl/resolver.go":            "Close waits; each ends when its connection is closed, or with the questions it asks",
 	"cmd/eximpolicyd/serve.go":   "run waits for the reload loop, which ends with the context",
 	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }

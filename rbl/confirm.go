@@ -1,0 +1,119 @@
+package rbl
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// Bounds of a reverse lookup: whoever owns an address may give it any number of names.
+const (
+	maxPTRNames     = 4
+	maxPTRAddresses = 8
+)
+
+// PTR is the outcome of a forward-confirmed reverse lookup (RFC 8601 2.7.3, "iprev").
+type PTR struct {
+	Status PTRStatus
+	Names  []string // confirmed ones if Confirmed, else those that the address has; at most 4
+	Note   string   // why Unknown, for a reader
+	Late   bool     // Unknown because the asking ended first; ask again and the rest is there
+}
+
+// PTRStatus says what a reverse lookup found.
+type PTRStatus uint8
+
+// The outcomes of a reverse lookup, in the words of RFC 8601.
+const (
+	PTRUnknown     PTRStatus = iota // some lookup was not answered, and none confirmed
+	PTRMissing                      // the address has no name ("permerror")
+	PTRUnconfirmed                  // it has names, none of which has the address ("fail")
+	PTRConfirmed                    // a name of it has the address ("pass")
+)
+
+// String returns the outcome for a reader.
+func (s PTRStatus) String() string {
+	return [...]string{"unknown", "missing", "unconfirmed", "confirmed"}[min(s, PTRConfirmed)]
+}
+
+// Confirm looks up the names of an address and whether they have it: at most 4 names, 8 addresses each. It waits as
+// Lookup does, and starts without waiting likewise.
+func (r *Resolver) Confirm(ctx context.Context, addr netip.Addr) PTR {
+	addr = addr.Unmap().WithZone("")
+	if !addr.IsValid() {
+		return PTR{Note: "no address"}
+	}
+	p := r.confirm(ended(), addr) // what is remembered
+	if !p.Late {
+		return p
+	}
+	// Not tied to the one who asks first: others wait for it as well. It takes no longer than two questions.
+	done := r.proofs.DoChan(addr.String(), func() (any, error) {
+		if !r.enter() {
+			return PTR{Note: "the resolver is closed"}, nil
+		}
+		defer r.work.Done()
+		ctx, stop := context.WithTimeout(context.Background(), 2*questionTime)
+		defer stop()
+		return r.confirm(ctx, addr), nil
+	})
+	select {
+	case result := <-done:
+		return result.Val.(PTR)
+	case <-ctx.Done():
+		return p
+	}
+}
+
+// ended returns a context that has ended.
+func ended() context.Context {
+	ctx, end := context.WithCancel(context.Background())
+	end()
+	return ctx
+}
+
+// confirm looks both ways.
+func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
+	back := r.Lookup(ctx, reverse(addr), dns.TypePTR)
+	switch {
+	case back.Outcome == Missing || back.Outcome == Empty:
+		return PTR{Status: PTRMissing}
+	case back.Outcome != Found:
+		return PTR{Note: "its name: " + back.Note, Late: back.Outcome == Unanswered}
+	}
+	p := PTR{Status: PTRUnconfirmed, Names: back.Names[:min(len(back.Names), maxPTRNames)]}
+	kind := dns.TypeAAAA
+	if addr.Is4() {
+		kind = dns.TypeA
+	}
+	for _, name := range p.Names {
+		r.Lookup(ended(), name, kind) // all side by side
+	}
+	var confirmed []string
+	for _, name := range p.Names {
+		forth := r.Lookup(ctx, name, kind)
+		switch {
+		case slices.Contains(forth.Addresses[:min(len(forth.Addresses), maxPTRAddresses)], addr):
+			confirmed = append(confirmed, name)
+		case !forth.Outcome.Answered():
+			p.Status, p.Note = PTRUnknown, "the address of "+name+": "+forth.Note
+			p.Late = p.Late || forth.Outcome == Unanswered
+		}
+	}
+	if len(confirmed) > 0 {
+		return PTR{Status: PTRConfirmed, Names: confirmed}
+	}
+	return p
+}
+
+// reverse is the name under which the DNS has the names of an address (RFC 1035 3.5, RFC 3596 2.5).
+func reverse(addr netip.Addr) string {
+	name, err := dns.ReverseAddr(addr.String())
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(name, ".")
+}
