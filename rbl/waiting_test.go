@@ -1,0 +1,220 @@
+package rbl
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// A wire is a network inside a bubble of testing/synctest: servers that answer, or do not, at times that are exact.
+type wire struct {
+	mu     sync.Mutex
+	silent map[netip.AddrPort]bool
+	stuck  string // a name that is never answered
+	asked  []time.Time
+	names  []string
+}
+
+func (w *wire) dial(_ string, server netip.AddrPort) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	go func() { // ends when the resolver closes its end
+		buf := make([]byte, 4096)
+		for {
+			n, err := theirs.Read(buf)
+			if err != nil {
+				return
+			}
+			if reply := w.hear(server, buf[:n]); reply != nil {
+				theirs.Write(reply)
+			}
+		}
+	}()
+	return ours, nil
+}
+
+func (w *wire) hear(server netip.AddrPort, raw []byte) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var m dns.Msg
+	if m.Unpack(raw) != nil {
+		return nil
+	}
+	name, _ := hostname(m.Question[0].Name)
+	w.asked, w.names = append(w.asked, time.Now()), append(w.names, name)
+	if w.silent[server] || name != "" && name == w.stuck {
+		return nil
+	}
+	reply := new(dns.Msg).SetReply(&m)
+	if name != "" {
+		reply.Rcode = dns.RcodeNameError
+	}
+	packed, _ := reply.Pack()
+	return packed
+}
+
+func (w *wire) be(silent bool, servers ...netip.AddrPort) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range servers {
+		w.silent[s] = silent
+	}
+}
+
+func (w *wire) count(name string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, asked := range w.names {
+		if asked == name {
+			n++
+		}
+	}
+	return n
+}
+
+// bubble runs a test with a resolver that asks two servers on a wire, and keeps what it tells.
+func bubble(t *testing.T, test func(t *testing.T, w *wire, r *Resolver, told *[]Notice)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{silent: map[netip.AddrPort]bool{}}
+		var told []Notice
+		r, err := newResolver(ResolverOptions{Servers: []netip.AddrPort{first, second}, Told: func(n Notice) { told = append(told, n) }}, w.dial)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, w, r, &told)
+		r.Close()
+		synctest.Wait()
+	})
+}
+
+var (
+	first  = netip.MustParseAddrPort("192.0.2.53:53")
+	second = netip.MustParseAddrPort("198.51.100.53:53")
+)
+
+// lookup asks, past the cache, and returns what came and after how long.
+func lookup(r *Resolver, name string) (Records, time.Duration) {
+	begin := time.Now()
+	done := make(chan Records, 1)
+	r.ask(r.clients, name, dns.TypeA, func(rec Records) { done <- rec })
+	rec := <-done
+	synctest.Wait() // what was told is told
+	return rec, time.Since(begin)
+}
+
+func TestAServerThatIsSilentIsPassedOverAfterHalfASecondAndThenAskedLast(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		w.be(true, first)
+		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Missing || took != firstTry {
+			t.Errorf("%v after %v", rec.Outcome, took)
+		}
+		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Missing || took != 0 {
+			t.Errorf("then %v after %v", rec.Outcome, took)
+		}
+	})
+}
+
+func TestAQuestionIsSentTwiceAndGivenUpAfterThreeSeconds(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, told *[]Notice) {
+		w.stuck = "stuck.example"
+		rec, took := lookup(r, "stuck.example")
+		if rec.Outcome != TimedOut || took != questionTime || w.count("stuck.example") != maxTries {
+			t.Errorf("%v after %v, sent %d times", rec.Outcome, took, w.count("stuck.example"))
+		}
+		if len(*told) != 0 {
+			t.Error("a name is stuck, not the server:", *told)
+		}
+	})
+}
+
+func TestStuckNamesDoNotMakeAServerOneThatIsDown(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, told *[]Notice) {
+		w.stuck = "stuck.example"
+		for range 5 {
+			lookup(r, "stuck.example")
+			if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Missing || took != 0 {
+				t.Fatalf("%v after %v", rec.Outcome, took)
+			}
+		}
+		if len(*told) != 0 || w.count("") != 5 {
+			t.Errorf("%d probes, told %v", w.count(""), *told)
+		}
+	})
+}
+
+func TestServersThatAnswerNobodyCostNothingUntilTheyAnswerAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, told *[]Notice) {
+		recovered := 0
+		r.whenUp(func() { recovered++ })
+		w.be(true, first, second)
+		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != TimedOut || took != questionTime {
+			t.Fatalf("%v after %v", rec.Outcome, took)
+		}
+		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Down || took != 0 {
+			t.Fatalf("%v after %v", rec.Outcome, took)
+		}
+		if len(*told) != 1 || (*told)[0].State != Timeout || (*told)[0].Fix == "" {
+			t.Fatalf("told %v", *told)
+		}
+		time.Sleep(time.Hour)
+		before := w.count("")
+		if before < 500 || before > 800 {
+			t.Errorf("%d probes in an hour", before)
+		}
+		w.be(false, first, second)
+		time.Sleep(lastPause + probeTime)
+		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Missing || took != 0 {
+			t.Errorf("back: %v after %v", rec.Outcome, took)
+		}
+		if len(*told) != 2 || (*told)[1].State != OK || recovered != 1 {
+			t.Errorf("told %v, %d times", *told, recovered)
+		}
+		time.Sleep(time.Hour)
+		if n := w.count(""); n > before+1 {
+			t.Errorf("%d probes of a server that answers", n-before)
+		}
+	})
+}
+
+func TestAQuestionThatFindsNoSeatInTimeIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		w.stuck = "stuck.example"
+		l := r.lane(1)
+		ended := make(chan Records, 3)
+		begin := time.Now()
+		for range 3 {
+			r.ask(l, "stuck.example", dns.TypeA, func(rec Records) { ended <- rec })
+		}
+		for range 3 {
+			if rec := <-ended; rec.Outcome != TimedOut && rec.Outcome != Busy {
+				t.Error(rec)
+			}
+		}
+		if took := time.Since(begin); took != questionTime {
+			t.Errorf("after %v", took)
+		}
+		if l.seats != 1 || l.queue != nil {
+			t.Errorf("%d seats, queue %v", l.seats, l.queue)
+		}
+	})
+}
+
+func TestAnswersAreForgottenWithTheirTTL(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		r.Lookup(t.Context(), "mx.example.com", dns.TypeA)
+		time.Sleep(minTTL - 1)
+		r.Lookup(t.Context(), "mx.example.com", dns.TypeA)
+		if n := w.count("mx.example.com"); n != 1 {
+			t.Errorf("%d questions within the TTL", n)
+		}
+		time.Sleep(1)
+		r.Lookup(t.Context(), "mx.example.com", dns.TypeA)
+		if n := w.count("mx.example.com"); n != 2 {
+			t.Errorf("%d questions after it", n)
+		}
+	})
+}
