@@ -245,9 +245,21 @@ func (q *query) answer(k *socket, raw []byte, edns bool) {
 			q.mu.Unlock()
 			return
 		}
-		q.r.prefer(k.server)
+		if rec.Outcome.Answered() {
+			q.r.prefer(k.server)
+		} else if q.another(k) {
+			q.send()
+			return
+		}
 		q.end(rec)
 	}
+}
+
+// another reports whether another server is left to ask, after this one has failed.
+func (q *query) another(k *socket) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.finished && q.sent < maxTries && q.r.server(q.sent) != k.server
 }
 
 // formErr is what a server says that can't read our EDNS (RFC 6891 7).

@@ -165,6 +165,33 @@ func TestAServerWhereNobodyListensIsPassedOver(t *testing.T) {
 	}
 }
 
+func TestAServerThatFailsIsPassedOverForTheNext(t *testing.T) {
+	for what, act := range map[string]dnstest.Act{"SERVFAIL": dnstest.ServFail, "REFUSED": dnstest.Refused} {
+		broken, _ := scripted(t)
+		broken.Play("", act)
+		srv, _ := scripted(t, "mx.example.com. 300 IN A 192.0.2.1")
+		r := asking(t, broken.Addr(), srv.Addr())
+		for range 2 { // the second time it is asked first
+			if rec := lookupNow(r, "mx.example.com"); rec.Outcome != Found {
+				t.Error(what, rec)
+			}
+		}
+		if n := broken.Count(""); n != 1 {
+			t.Errorf("%s: %d questions", what, n)
+		}
+		if rec := lookupNow(asking(t, broken.Addr()), "mx.example.com"); rec.Outcome.Answered() || rec.Note == "" {
+			t.Error(what, "alone:", rec)
+		}
+	}
+}
+
+// lookupNow asks past the cache.
+func lookupNow(r *Resolver, name string) Records {
+	done := make(chan Records, 1)
+	r.ask(r.clients, name, dns.TypeA, func(rec Records) { done <- rec })
+	return <-done
+}
+
 func TestAReverseLookupIsConfirmedByTheNameOnly(t *testing.T) {
 	_, r := scripted(t,
 		"1.2.0.192.in-addr.arpa. 300 IN PTR liar.example.com.", "1.2.0.192.in-addr.arpa. 300 IN PTR MX.example.com.",
