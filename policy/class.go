@@ -14,12 +14,12 @@ type Class uint8
 const (
 	Outside    Class = iota // none of the others
 	Local                   // a program on this machine: no client address
-	Loopback                // an address of this machine
+	Loopback                // an address of this machine, or of own.names
 	Auth                    // authenticated
 	Submission              // on a submission port, not yet authenticated
 	PrivateNet              // a private address
 	RelayHost               // in Exim's relay_from_hosts
-	RelayNet                // in exempt.relay
+	RelayNet                // in exempt.relay, or an MX host of own.domains
 	Postmaster              // postmaster or abuse is the only recipient (RFC 5321 4.5.1)
 	NullSender              // a bounce: MAIL FROM:<>
 	classes
@@ -111,6 +111,9 @@ func (e *Exempt) fits(c Class, q *Request, f *Facts) string {
 		if e.Relay.Has(q.Client) {
 			return "in exempt.relay"
 		}
+		if f.Relays.Has(q.Client) {
+			return "an MX host of own.domains"
+		}
 	case Postmaster:
 		if q.Stage == RCPT && ToPostmaster(q.Recipient) && (q.Recipients == 0 || f.OnlyPostmaster) {
 			return "to postmaster or abuse alone"
@@ -136,6 +139,8 @@ func loopback(q *Request, f *Facts) string {
 		return "in own.addresses"
 	case contains(f.Interfaces, q.Client):
 		return "an address of this machine"
+	case contains(f.OwnAddresses, q.Client):
+		return "an address of own.names"
 	}
 	return ""
 }
@@ -159,7 +164,7 @@ func ToPostmaster(address string) bool {
 // Test says in a few words what a class did not find, for the trace.
 func (c Class) Test() string {
 	const tests = "\x00has a client address\x00not an address of this machine\x00not authenticated\x00not on a submission port\x00" +
-		"not a private address\x00not in Exim's relay_from_hosts\x00not in exempt.relay or relay_from_hosts\x00" +
+		"not a private address\x00not in Exim's relay_from_hosts\x00not in exempt.relay or relay_from_hosts, no MX host of own.domains\x00" +
 		"not to postmaster or abuse alone\x00not the null sender"
 	return word(tests, int(c))
 }

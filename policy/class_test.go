@@ -46,6 +46,7 @@ func TestTheClassOfAClient(t *testing.T) {
 		{"an address of own.addresses", with(client("198.51.100.1"), ownAddresses("192.0.2.5", "198.51.100.1")), Loopback, "in own.addresses"},
 		{"an address of an interface", with(client("198.51.100.1"), interfaces("192.0.2.5", "198.51.100.1")), Loopback, "an address of this machine"},
 		{"an address of an interface, with own.addresses set", with(client("198.51.100.1"), ownAddresses("192.0.2.5"), interfaces("198.51.100.1")), Loopback, "an address of this machine"},
+		{"an address that one of own.names has", with(client("198.51.100.1"), func(s *scene) { s.f.OwnAddresses = addrs("192.0.2.5", "198.51.100.1") }), Loopback, "an address of own.names"},
 		{"an IPv6 address of an interface with a zone", with(client("fe80::1%eth0"), interfaces("fe80::1")), Loopback, ""},
 
 		{"an authenticated user", with(authAs), Auth, "authenticated"},
@@ -78,6 +79,8 @@ func TestTheClassOfAClient(t *testing.T) {
 		{"an IPv6 relay of exempt.relay", with(client("2001:db8:1:2::3")), RelayNet, "in exempt.relay"},
 		{"a mapped relay of exempt.relay", with(client("::ffff:198.51.100.7")), RelayNet, ""},
 		{"a prefix that was written with host bits", with(client("192.0.2.200")), RelayNet, ""},
+		{"an MX host of a domain of ours", with(client("203.0.113.9"), func(s *scene) { s.f.Relays = prefixes("203.0.113.9/32") }), RelayNet, "an MX host of own.domains"},
+		{"beside an MX host of a domain of ours", with(client("203.0.113.8"), func(s *scene) { s.f.Relays = prefixes("203.0.113.9/32") }), Outside, ""},
 		{"beside exempt.relay", with(client("198.51.101.7")), Outside, ""},
 
 		{"postmaster without a domain", with(to("postmaster", 0)), Postmaster, "to postmaster or abuse alone"},
@@ -130,14 +133,14 @@ func TestTheZeroExemptExemptsNobodyByAList(t *testing.T) {
 func TestWhatAClassSkips(t *testing.T) {
 	want := map[Class]string{
 		Outside:    "",
-		Local:      "helo messageid",
-		Loopback:   "helo messageid",
-		Auth:       "helo messageid",
-		Submission: "helo",
-		PrivateNet: "helo messageid.M1 messageid.M8",
-		RelayHost:  "helo messageid.M1 messageid.M8",
-		RelayNet:   "helo",
-		Postmaster: "helo",
+		Local:      "helo ptr messageid",
+		Loopback:   "helo ptr messageid",
+		Auth:       "helo ptr messageid",
+		Submission: "helo ptr",
+		PrivateNet: "helo ptr messageid.M1 messageid.M8",
+		RelayHost:  "helo ptr messageid.M1 messageid.M8",
+		RelayNet:   "helo ptr",
+		Postmaster: "helo ptr",
 		NullSender: "messageid.M1",
 	}
 	for c := Outside; c < classes; c++ {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"eximpolicyd/rbl"
 )
 
 // An example is one row of a case table: a request of an outsider with nothing wrong in it, changed in what the name
@@ -46,7 +48,9 @@ func clean() *scene {
 		Date:      Field{Present: Known(true), Count: Known(1), Value: " Mon, 23 Nov 2026 11:59:00 +0000"},
 		From:      Field{Present: Known(true), Count: Known(1)},
 	}
-	s.f = Facts{Now: now, Own: &Own{}, Greetings: []Greeting{{Name: "mail.example.net"}}}
+	s.f = Facts{Now: now, Own: &Own{}, Greetings: []Greeting{{Name: "mail.example.net"}},
+		PTR:           rbl.PTR{Status: rbl.PTRConfirmed, Names: []string{"mail.example.net"}},
+		HELOAddresses: Addresses{List: addrs("203.0.113.7"), Known: true}}
 	for _, p := range Table() {
 		s.settings[p.Name] = p.New()
 	}
@@ -148,6 +152,7 @@ func runExamples(t *testing.T, list []example) {
 // allExamples is every case table of the package.
 func allExamples() []example {
 	return slices.Concat(heloForgeries(), heloAddresses(), heloNames(), heloQuality(), heloSpelled(), heloChanges(),
+		heloHosted(), heloUnresolved(), heloElsewhere(), heloProviders(), ptrExamples(),
 		idMissing(), idSyntax(), idDomain(), idOurs(), idDates(), nobodyExamples())
 }
 
@@ -188,6 +193,13 @@ func TestARuleReadsNoFactThatItDoesNotDeclare(t *testing.T) {
 			NeedAccount:   func(f *Facts) { f.Account = "" },
 			NeedGreetings: func(f *Facts) { f.Greetings = nil },
 			NeedAllMail:   func(f *Facts) { f.OnlyPostmaster = !f.OnlyPostmaster },
+
+			NeedLists:         func(f *Facts) { f.Lists = rbl.Report{} },
+			NeedNameLists:     func(f *Facts) { f.NameLists = nil },
+			NeedPTR:           func(f *Facts) { f.PTR = rbl.PTR{} },
+			NeedHELOAddresses: func(f *Facts) { f.HELOAddresses = Addresses{} },
+			NeedHosted:        func(f *Facts) { f.Hosted = Addresses{} },
+			NeedListText:      func(f *Facts) { f.ListText = "" },
 		} {
 			s := build(e.given)
 			blank(&s.f)

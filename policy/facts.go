@@ -90,14 +90,17 @@ func (o *Own) IsName(name string, q *Request) bool {
 }
 
 // IsDomain reports whether name, canonical, equals or is under a hosted domain.
-func (o *Own) IsDomain(name string) bool {
+func (o *Own) IsDomain(name string) bool { return o.DomainOf(name) != "" }
+
+// DomainOf returns the hosted domain that name, canonical, equals or is under, or nothing.
+func (o *Own) DomainOf(name string) string {
 	for len(o.Domains) > 0 && name != "" {
 		if o.Domains[name] {
-			return true
+			return name
 		}
 		_, name, _ = strings.Cut(name, ".")
 	}
-	return false
+	return ""
 }
 
 // IsPublicAddress reports whether a is a public address of ours: own.addresses, or, without them, those of the
@@ -161,15 +164,27 @@ func lower(s string) string {
 }
 
 // quoted bounds client text for a reason or a text and makes it printable ASCII on one line, in quotes.
-func quoted(s string) string {
-	const most = 100
+func quoted(s string) string { return `"` + printable(s, 100) + `"` }
+
+// quotedList does so with several texts; nobody reads more than four.
+func quotedList(list []string) string {
+	most := min(len(list), 4)
+	quotes := make([]string, most)
+	for i, s := range list[:most] {
+		quotes[i] = quoted(s)
+	}
+	return strings.Join(quotes, ", ")
+}
+
+// printable bounds a text that somebody else chose, in octets, and makes it printable ASCII on one line that can stand in
+// quotes.
+func printable(s string, most int) string {
 	cut := ""
 	if len(s) > most {
 		s, cut = s[:most], "..."
 	}
 	var b strings.Builder
-	b.Grow(len(s) + 5)
-	b.WriteByte('"')
+	b.Grow(len(s) + len(cut))
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
 			b.WriteByte('?')
@@ -178,6 +193,5 @@ func quoted(s string) string {
 		}
 	}
 	b.WriteString(cut)
-	b.WriteByte('"')
 	return b.String()
 }

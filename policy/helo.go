@@ -1,15 +1,15 @@
 package policy
 
-import "net/netip"
-
 // HELO is the policy helo: nobody greets with our name but us, and a server greets with a name of its own (RFC 5321
 // 4.1.1.1, 4.1.3, 4.1.4).
 //
-// RFC 5321 4.1.4 forbids refusing because the name does not resolve to the client, so rules that ask DNS only score.
+// RFC 5321 4.1.4 forbids refusing because the name does not resolve to the client, so rules that ask DNS only score
+// (helodns.go).
 // What is refused here is a lie (our own name or address), or what can't be a name at all. The HELO that counts is the
 // last one, since STARTTLS forces a second (RFC 3207 4.2).
 type HELO struct {
-	Robots []string `toml:"robots" about:"greetings of known robots, for H17"`
+	Robots    []string `toml:"robots" about:"greetings of known robots, for H17"`
+	Providers []string `toml:"providers" about:"domains of big mail providers, for H16; a text has all those of one provider"`
 }
 
 // helo is skipped by whoever is one of us, and on submission ports, where mail programs greet with anything.
@@ -20,7 +20,7 @@ func heloPolicy() Policy {
 		Stages: at(RCPT),
 		Skip:   among(Local, Loopback, Auth, Submission, PrivateNet, RelayHost, RelayNet, Postmaster),
 		Cap:    40,
-		New:    func() Settings { return &HELO{Robots: []string{"ylmf-pc"}} },
+		New:    func() Settings { return &HELO{Robots: []string{"ylmf-pc"}, Providers: bigProviders()} },
 	}
 }
 
@@ -34,6 +34,8 @@ func (s *HELO) Rules() []Rule {
 		{ID: "H17", Title: "a robot's greeting", Answers: always(deny()), Judge: s.robot},
 		{ID: "H2", Title: "our address", Answers: always(deny()), Judge: s.ourAddress},
 		{ID: "H3", Title: "our name", Answers: always(deny()), Judge: s.ourName},
+		{ID: "H4", Title: "a name of a hosted domain from elsewhere", Needs: NeedHELOAddresses | NeedHosted,
+			Answers: by(points(35), points(40), points(40)), Judge: s.hosted},
 		{ID: "H5", Title: "an IP address without brackets (the client's own: score 2.0)", Answers: always(deny()), Judge: s.bareAddress},
 		{ID: "H6", Title: "an address literal of somebody else (a private one: score 1.0, strict denies)", Answers: by(points(30), deny(), deny()), Judge: s.foreignLiteral},
 		{ID: "H7", Title: "localhost", Answers: always(deny()), Judge: s.localhost},
@@ -41,15 +43,20 @@ func (s *HELO) Rules() []Rule {
 		{ID: "H9", Title: "an illegal name (underscores alone: score 0.5)", Group: quality, Answers: by(points(20), deny(), deny()), Judge: s.illegal},
 		{ID: "H10", Title: "a top-level domain that does not exist", Group: quality,
 			Answers: by(points(15), points(25), deny()), Judge: s.topLevel},
+		{ID: "H11", Title: "a name without an address", Needs: NeedHELOAddresses, Group: quality,
+			Answers: by(points(10), points(20), points(30)), Judge: s.unresolved},
+		{ID: "H12", Title: "a name with other addresses than the client's", Needs: NeedHELOAddresses | NeedPTR, Group: quality,
+			Answers: by(points(5), points(10), points(20)), Judge: s.elsewhere},
 		{ID: "H13", Title: "a name that spells the client's address", Group: quality,
 			Answers: by(points(20), points(25), points(35)), Judge: s.spelled},
 		{ID: "H14", Title: "greetings that change", Needs: NeedGreetings,
 			Answers: by(points(10), points(20), deny()), Judge: s.changed},
+		{ID: "H16", Title: "a big provider's name from elsewhere", Needs: NeedPTR, Answers: always(points(40)), Judge: provider(families(s.Providers))},
 	}
 }
 
-// Check finds nothing wrong: any word may be a robot's greeting.
-func (s *HELO) Check() []Mistake { return nil }
+// Check finds providers that are no domains. Any word may be a robot's greeting.
+func (s *HELO) Check() []Mistake { return providerMistakes(s.Providers) }
 
 func (s *HELO) missing(q *Request, _ *Facts) Verdict {
 	switch {
@@ -114,7 +121,7 @@ func (s *HELO) foreignLiteral(q *Request, _ *Facts) Verdict {
 		return Pass()
 	case !q.Client.IsValid():
 		return unknown("the client's address")
-	case neighbours(h.Address, q.Client):
+	case sameNet(h.Address, q.Client, 24, 64): // a host with several addresses may name any
 		return Pass()
 	}
 	v := hit("HELO address literal is not your address", "HELO %s is not the client's address", quoted(h.Name))
@@ -123,15 +130,6 @@ func (s *HELO) foreignLiteral(q *Request, _ *Facts) Verdict {
 		v.Answers = by(points(10), points(10), deny())
 	}
 	return v
-}
-
-// neighbours reports whether two addresses are in one /24 or one /64: a host with several addresses may name any.
-func neighbours(a, b netip.Addr) bool {
-	bits := 64
-	if a.Is4() {
-		bits = 24
-	}
-	return netip.PrefixFrom(a, bits).Contains(b)
 }
 
 func (s *HELO) localhost(q *Request, _ *Facts) Verdict {
