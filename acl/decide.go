@@ -291,12 +291,12 @@ func (c *deciding) conclude() {
 	switch {
 	case c.q.Stage != policy.RCPT && c.q.Stage != policy.Data:
 	case enforced >= policy.RefuseAt:
-		c.object("score", policy.Enforce, c.enforced.refusal(), c.tooMuch())
+		c.object("score", policy.Enforce, c.enforced.refusal(), c.tooMuch(enforced))
 	case c.out.Score >= policy.RefuseAt:
-		c.object("score", policy.Observe, c.all.refusal(), c.tooMuch())
+		c.object("score", policy.Observe, c.all.refusal(), c.tooMuch(c.out.Score))
 	}
 	if c.out.Reason == "" && len(c.scored) > 0 {
-		c.out.Reason = c.sum()
+		c.out.Reason = c.sum(c.out.Score)
 	}
 	c.out.Mark = c.q.Stage == policy.Data && c.out.Action == policy.Dunno && enforced >= policy.MarkAt
 	if c.trace && (c.q.Stage == policy.RCPT || c.q.Stage == policy.Data) {
@@ -304,13 +304,14 @@ func (c *deciding) conclude() {
 	}
 }
 
-func (c *deciding) tooMuch() *policy.Verdict {
-	return &policy.Verdict{Text: "too much speaks against this message", Reason: c.sum()}
+// tooMuch tells the sum that refused: an observed list of good senders makes the one that is logged less.
+func (c *deciding) tooMuch(sum policy.Score) *policy.Verdict {
+	return &policy.Verdict{Text: "too much speaks against this message", Reason: c.sum(sum)}
 }
 
-// sum tells what the score is made of, before groups and caps.
-func (c *deciding) sum() string {
-	return "score " + c.out.Score.String() + ": " + strings.Join(c.scored, ", ")
+// sum tells what a score is made of, before groups and caps, observed rules and all.
+func (c *deciding) sum(score policy.Score) string {
+	return "score " + score.String() + ": " + strings.Join(c.scored, ", ")
 }
 
 func (c *deciding) scoreStep(enforced policy.Score) Step {
@@ -332,12 +333,13 @@ type tally struct {
 	graced bool         // a rule in its grace is among them
 }
 
-// add takes the scores policy by policy, and group by group, as the table has them.
+// add takes the scores policy by policy, and group by group, as the table has them. A negative one, of a list of good
+// senders, makes the sum less, and there is nothing in it to be graced.
 func (t *tally) add(b *policy.Bound, s policy.Score, graced bool) {
 	if t.policy != b.Policy {
 		*t = tally{total: t.sum(), policy: b.Policy, graced: t.graced}
 	}
-	t.graced = t.graced || graced
+	t.graced = t.graced || graced && s > 0
 	switch {
 	case b.Group == "":
 		t.part += s

@@ -89,6 +89,15 @@ func TestObjectionsAndScores(t *testing.T) {
 		{"a group and one outside it", []policy.Bound{grouped(says(p, "1", on, score(10)), "g"), says(p, "2", on, score(15)), grouped(says(p, "3", on, score(20)), "h")}, "RCPT", "dunno   [p.1 p.2 p.3] 4.5"},
 		{"a policy's cap holds", []policy.Bound{says(tight, "1", on, score(30)), says(tight, "2", on, score(30))}, "RCPT", "dunno   [t.1 t.2] 4.0"},
 		{"two capped policies refuse together", []policy.Bound{says(tight, "1", on, score(60)), says(tight2, "1", on, score(10))}, "RCPT", "deny 550 5.7.1 score [t.1 u.1] 5.0"},
+		{"a negative score makes the sum less", []policy.Bound{says(p, "1", on, score(60)), says(p2, "1", on, score(-20))}, "RCPT", "dunno   [p.1 q.1] 4.0"},
+		{"a negative score first", []policy.Bound{says(p, "1", on, score(-11)), says(p2, "1", on, score(60))}, "RCPT", "dunno   [p.1 q.1] 4.9"},
+		{"a negative sum of a capped policy", []policy.Bound{says(tight, "1", on, score(-30)), says(tight, "2", on, score(10)), says(p2, "1", on, score(69))}, "RCPT", "dunno   [t.1 t.2 q.1] 4.9"},
+		{"a sum below nothing", []policy.Bound{says(tight, "1", on, score(-25))}, "RCPT", "dunno   [t.1] -2.5"},
+		{"a negative score takes nothing from a hard objection", []policy.Bound{says(p, "1", on, score(-60)), says(p2, "1", on, deny)}, "RCPT", "deny 550 5.7.1 q.1 [p.1 q.1] -6.0"},
+		{"an observed negative score takes nothing from the enforced sum", []policy.Bound{says(p, "1", seen, score(-20)), says(p2, "1", on, score(50))}, "RCPT", "deny 550 5.7.1 score [p.1 q.1] 3.0"},
+		{"a negative score in its grace does not soften the sum", []policy.Bound{graced(says(p, "1", on, score(-10))), says(p2, "1", on, score(60))}, "RCPT", "deny 550 5.7.1 score [p.1 q.1] 5.0"},
+		{"a negative score keeps a message from its mark", []policy.Bound{says(data, "1", on, score(30)), says(p, "1", on, score(-1))}, "DATA", "dunno   [d.1 p.1] 2.9"},
+		{"of a group with a negative score the highest counts", []policy.Bound{grouped(says(p, "1", on, score(-10)), "g"), grouped(says(p, "2", on, score(30)), "g")}, "RCPT", "dunno   [p.1 p.2] 3.0"},
 		{"observed and enforced sums have caps of their own", []policy.Bound{says(tight, "1", seen, score(40)), says(tight, "2", on, score(40)), says(tight2, "1", on, score(10))}, "RCPT", "deny 550 5.7.1 score [t.1 t.2 u.1] 5.0"},
 		{"grace makes a denial temporary", []policy.Bound{graced(says(p, "1", on, deny))}, "RCPT", "defer 451 4.7.1 p.1 [p.1] 0.0"},
 		{"grace does not soften a drop", []policy.Bound{graced(says(p, "1", on, drop))}, "RCPT", "drop 554 5.7.1 p.1 [p.1] 0.0"},
@@ -252,5 +261,14 @@ func TestEffectsAreOfProvenConnectionsOnly(t *testing.T) {
 		if value, _ := extract(string(r.Append(nil)), "synthetic"); (value == "1") != c.flag {
 			t.Errorf("%s: synthetic=%q in the reply", c.name, value)
 		}
+	}
+}
+
+// The sum that is logged may be less than the one that refused.
+func TestTheReasonTellsTheSumThatRefused(t *testing.T) {
+	p, p2 := made("p", 99, atRCPT), made("q", 99, atRCPT)
+	d := decide(deciderOf(says(p, "1", policy.Observe, score(-20)), says(p2, "1", policy.Enforce, score(55))), rcpt(t, "protocol_state=RCPT"))
+	if d.Reason != "score 5.5: p.1 -2.0, q.1 5.5" || d.Score != 35 {
+		t.Errorf("%s, in all %s", d.Reason, d.Score)
 	}
 }

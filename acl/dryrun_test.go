@@ -103,13 +103,14 @@ func TestADryRunSaysWhatWouldBe(t *testing.T) {
 
 // carried are the costly facts that a stage can have. The greetings of a connection and its recipients are in the
 // connection table from HELO on; the account of a local caller is there whenever Exim asks.
+// What the DNS says is asked for from CONNECT on and read at RCPT.
 func carried(stage policy.Stage) policy.Need {
 	needs := policy.NeedAccount
 	if stage >= policy.Helo && stage <= policy.NotQuit {
 		needs |= policy.NeedGreetings
 	}
 	if stage == policy.RCPT || stage == policy.Data {
-		needs |= policy.NeedAllMail
+		needs |= policy.NeedAllMail | policy.NeedDNS
 	}
 	return needs
 }
