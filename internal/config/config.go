@@ -32,6 +32,7 @@ type Config struct {
 	Own      *policy.Own // never nil
 	Exempt   policy.Exempt
 	Log      Log
+	DNS      DNS
 	Policies map[string]policy.Setup // one for each policy of the table, by name
 }
 
@@ -60,6 +61,7 @@ func defaults(table []policy.Policy) *Config {
 		Own:      &policy.Own{},
 		Exempt:   policy.Exempt{SubmissionPorts: []int{465, 587}}, // RFC 8314 7.3, RFC 6409 3.1
 		Log:      Log{Level: slog.LevelInfo, Format: "auto", Privacy: "full"},
+		DNS:      DNS{Ask: true},
 		Policies: make(map[string]policy.Setup, len(table)),
 	}
 	for _, p := range table {

@@ -21,7 +21,8 @@ import (
 func difference(got, want *Config) string {
 	return cmp.Diff(want, got, cmp.AllowUnexported(extra{}),
 		cmp.Comparer(func(a, b *policy.Prefixes) bool { return reflect.DeepEqual(a, b) }),
-		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }))
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }))
 }
 
 func same(t testing.TB, got, want *Config) {
@@ -165,6 +166,9 @@ domains = ["Example.org", "BÜCHER.example。"]
 relay = ["::ffff:198.51.100.0/120", "2001:db8::/32"]
 allow = ["::ffff:203.0.113.7"]
 submission_ports = [2525]
+[dns]
+ask = "off"
+servers = ["127.0.0.1", "127.0.0.1:5353", "[2001:DB8::1]:53", "::ffff:192.0.2.53"]
 [log]
 level = "warn"
 format = "json"
@@ -179,6 +183,11 @@ grace_until = 2026-12-01 08:30:00+02:00
 `)
 	if c.Mode != policy.Observe || c.Log != (Log{slog.LevelWarn, "json", "hashed"}) {
 		t.Errorf("%+v", c)
+	}
+	dns := DNS{Servers: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:53"), netip.MustParseAddrPort("127.0.0.1:5353"),
+		netip.MustParseAddrPort("[2001:db8::1]:53"), netip.MustParseAddrPort("192.0.2.53:53")}}
+	if !reflect.DeepEqual(dns, c.DNS) {
+		t.Errorf("%+v", c.DNS)
 	}
 	listen := Listen{"/tmp/p.sock", "Debian-exim", []string{"mail", "0", "110", "svc$"}, false}
 	if d := cmp.Diff(listen, c.Listen); d != "" {

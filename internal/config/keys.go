@@ -19,6 +19,7 @@ func keysOf(c *Config, table []policy.Policy) []key {
 		{name: "listen", about: "The socket that Exim asks.", keys: listenKeys(&c.Listen)},
 		{name: "own", about: "Who we are. What is empty is taken from Exim and the interfaces.", keys: ownKeys(c.Own)},
 		{name: "exempt", about: "Whom the policies pass by.", keys: exemptKeys(&c.Exempt)},
+		{name: "dns", about: "The resolvers that are asked for names and block lists.", keys: dnsKeys(&c.DNS)},
 		{name: "log", about: "The log on standard error.", keys: logKeys(&c.Log)},
 		{name: "policy", about: "The policies, in the order asked.", keys: policyKeys(c, table)},
 	}

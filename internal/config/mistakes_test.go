@@ -131,6 +131,19 @@ func TestASocketIsAnAbsolutePathThatFits(t *testing.T) {
 	}
 }
 
+// A list that is too long is a mistake of its own, whatever else is wrong with it.
+func TestFourServersAreEnough(t *testing.T) {
+	const four = `dns.servers = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"`
+	if c := parsed(t, four+"]"); len(c.DNS.Servers) != 4 {
+		t.Errorf("%v", c.DNS)
+	}
+	got := mistakesOf(t, four+`, "192.0.2.5", "192.0.2.5"]`)
+	if want := "f.toml:1:15: dns.servers: has 6 servers: write 4 at most, for there is no time to try more\n" +
+		"f.toml:1:81: dns.servers: 192.0.2.5:53 is in the list already, line 1 column 68"; got.Error() != want {
+		t.Errorf("got\n%v", got)
+	}
+}
+
 func TestAllMistakesInOneFileAreReportedAtTheirPlaces(t *testing.T) {
 	all := seeds()
 	if len(all) < 50 {
