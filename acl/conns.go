@@ -67,6 +67,7 @@ type conn struct {
 	pending   recipient         // the recipient that was asked about last
 	accepted  int               // recipients that Exim had taken by then
 	others    bool              // one that was taken is neither postmaster nor abuse
+	paid      bool              // it has waited for the DNS in vain
 }
 
 type recipient uint8
@@ -83,6 +84,7 @@ type view struct {
 	uid            policy.Maybe[uint32]
 	greetings      []policy.Greeting
 	onlyPostmaster bool
+	paid           bool
 }
 
 func newConns(p Prover) *conns {
@@ -184,6 +186,16 @@ func (c *conns) follow(key connKey, start uint64, q *policy.Request, now time.Ti
 	return v
 }
 
+// pay remembers that a connection has waited for the DNS in vain: it does so once, and later requests of it read what is
+// there.
+func (c *conns) pay(pid int32, q *policy.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.find(connKey{pid, netip.AddrPortFrom(q.Client, port(q.ClientPort))}); ok {
+		e.paid = true
+	}
+}
+
 // find returns an entry, which is then the newest. The lock is held.
 func (c *conns) find(key connKey) (*conn, bool) {
 	if e, ok := c.table.Get(key); ok {
@@ -274,7 +286,7 @@ func (e *conn) greet(name string, tls bool) {
 func (e *conn) view() view {
 	return view{
 		proven: e.proven, uid: e.uid, greetings: e.greetings,
-		onlyPostmaster: e.accepted > 0 && !e.others,
+		onlyPostmaster: e.accepted > 0 && !e.others, paid: e.paid,
 	}
 }
 

@@ -12,8 +12,11 @@ import (
 // Provider finds out facts. serve, check and replay differ in nothing but their provider.
 type Provider interface {
 	// Gather fills the facts of needs, and those that cost nothing, as far as it gets before ctx ends; it returns soon
-	// after that. What it does not fill stays unknown.
-	Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts)
+	// after that. What it does not fill stays unknown; late are those needs of it that more time would have filled.
+	Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) (late policy.Need)
+	// Start begins to find out what a later stage of the session will need, as far as it is known of whom to ask, and
+	// does not wait.
+	Start(needs policy.Need, q *policy.Request, f *policy.Facts)
 	// Proven reports whether the connection is known to exist. Only then may a verdict be remembered.
 	Proven() bool
 }
@@ -30,54 +33,11 @@ type Decider struct {
 	Fault func(rule string, cause any, stack []byte)
 }
 
-// Decision is the outcome of one request, in the words of check --json and of the decision line.
-type Decision struct {
-	Action policy.Action `json:"action"`
-	Code   string        `json:"code"`  // "550 5.7.1", of the objection made or only observed
-	Rule   string        `json:"rule"`  // "helo.H3", whose objection that is
-	Rules  []string      `json:"rules"` // all that hit, observed ones too
-	Score  policy.Score  `json:"score"` // of all that hit, capped
-	Mark   bool          `json:"mark"`  // the message is marked
-	Stage  policy.Stage  `json:"stage"`
-	Text   string        `json:"text"`  // for the client, without the code
-	Would  would         `json:"would"` // the action that was only observed
-	Trace  []Step        `json:"trace"`
-
-	ID        string          `json:"id,omitempty"`
-	Class     policy.Class    `json:"class"`
-	Reason    string          `json:"-"` // of Rule, for the log
-	Synthetic bool            `json:"synthetic"`
-	Degraded  bool            `json:"degraded"`
-	Effects   []policy.Effect `json:"-"` // to be remembered; none of an unproven connection
-}
-
-// would is an action that was not taken; no action is an empty string.
-type would policy.Action
-
-// String returns the verb, or nothing.
-func (w would) String() string {
-	if policy.Action(w) == policy.Dunno {
-		return ""
-	}
-	return policy.Action(w).String()
-}
-
-// MarshalText writes the verb, or nothing.
-func (w would) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
-
-// Step is one line of a trace: a rule or an exemption, what it found and why.
-type Step struct {
-	Rule   string       `json:"rule"`
-	Mode   string       `json:"mode"`   // of a rule; empty for what has none
-	Result string       `json:"result"` // pass, hit, unknown, off, skip; applies and no for an exemption
-	Score  policy.Score `json:"score"`
-	Why    string       `json:"why"`
-}
-
 // Decide judges one request at the time now: explicit allow, exemption class, explicit deny, rules, scores. With trace,
-// the decision tells every step. When ctx ends, what is not known by then stays unknown and the decision is degraded.
+// the decision tells every step. When ctx ends, what is not known by then stays unknown; if a rule needs it and it may
+// still come, the decision is degraded. What RCPT will need of the DNS is started at CONNECT, HELO and MAIL.
 func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) Decision {
-	c := deciding{Decider: d, q: q, trace: trace}
+	c := deciding{Decider: d, ctx: ctx, known: known, q: q, trace: trace}
 	c.f = policy.Facts{Now: now, Own: d.Own}
 	c.out = Decision{Rules: []string{}, Stage: q.Stage, Synthetic: q.Client.IsValid() && !known.Proven()}
 
@@ -85,16 +45,19 @@ func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, 
 	if q.Stage == policy.RCPT || q.Stage == policy.Data {
 		needs = policy.NeedAllMail
 	}
-	known.Gather(ctx, needs, q, &c.f)
+	late := known.Gather(ctx, needs, q, &c.f)
 	if c.allowed() {
 		return c.out
 	}
 	c.exempt()
 	if !c.denied() {
-		if needs := c.choose(); needs != 0 {
-			known.Gather(ctx, needs, q, &c.f)
+		if needs := c.early(); needs != 0 {
+			known.Start(needs, q, &c.f)
 		}
-		c.out.Degraded = ctx.Err() != nil
+		if needs := c.choose(); needs != 0 {
+			late |= known.Gather(ctx, needs, q, &c.f)
+		}
+		c.out.Degraded = late != 0
 		c.judge()
 	}
 	c.conclude()
@@ -104,6 +67,8 @@ func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, 
 // deciding is one decision under way.
 type deciding struct {
 	*Decider
+	ctx   context.Context
+	known Provider
 	q     *policy.Request
 	f     policy.Facts
 	out   Decision
@@ -157,7 +122,7 @@ func (c *deciding) denied() bool {
 	mode := policy.Enforce.Cap(c.Mode)
 	answer := policy.Answer{Code: "554 5.7.1"}
 	switch {
-	case c.f.Class.PassesDeny() || mode == policy.Off:
+	case !c.toDeny():
 	case (c.q.Stage == policy.Connect || c.q.Stage == policy.Helo) && c.q.ServerPort == 25:
 		answer.Action = policy.Drop
 	case c.q.Stage == policy.RCPT:
@@ -174,6 +139,25 @@ func (c *deciding) denied() bool {
 	return true // observed or not: a dry run shows what would have been, and the rules would not have been asked
 }
 
+// toDeny reports whether exempt.deny refuses the client, at this stage or at RCPT.
+func (c *deciding) toDeny() bool {
+	return c.Exempt.Deny.Has(c.q.Client) && !c.f.Class.PassesDeny() && c.Mode != policy.Off
+}
+
+// early returns what the rules of RCPT will need of the DNS, at a stage before it. A client that they are not asked
+// about, as far as is known yet, costs no question, nor does one that exempt.deny refuses.
+func (c *deciding) early() (needs policy.Need) {
+	if c.q.Stage < policy.Connect || c.q.Stage >= policy.RCPT || c.toDeny() {
+		return 0
+	}
+	for i := range c.Rules {
+		if b := &c.Rules[i]; b.Policy.Stages.Has(policy.RCPT) && c.applies(b) {
+			needs |= b.Needs & policy.NeedDNS
+		}
+	}
+	return needs
+}
+
 // again reports whether a rule objected at an earlier stage of this message and is judged once more for the sum.
 func (c *deciding) again(b *policy.Bound) bool {
 	return c.q.Stage == policy.Data && b.Policy.Cap > 0 && b.Policy.Stages.Has(policy.RCPT)
@@ -181,8 +165,12 @@ func (c *deciding) again(b *policy.Bound) bool {
 
 // asked reports whether a rule is judged at this stage, for this client.
 func (c *deciding) asked(b *policy.Bound) bool {
-	return (b.Policy.Stages.Has(c.q.Stage) || c.again(b)) && b.Mode != policy.Off &&
-		!b.Policy.Skip.Has(c.f.Class) && !b.Skip.Has(c.f.Class)
+	return (b.Policy.Stages.Has(c.q.Stage) || c.again(b)) && c.applies(b)
+}
+
+// applies reports whether a rule is on, and not skipped for the class of this client.
+func (c *deciding) applies(b *policy.Bound) bool {
+	return b.Mode != policy.Off && !b.Policy.Skip.Has(c.f.Class) && !b.Skip.Has(c.f.Class)
 }
 
 // choose returns the facts that the rules asked need.
@@ -201,6 +189,9 @@ func (c *deciding) judge() {
 		switch {
 		case c.asked(b):
 			v := c.ask(b)
+			if c.refuses(b, &v) && v.Wants != 0 {
+				v = c.askMore(b, v)
+			}
 			c.weigh(b, &v)
 		case !c.trace || !b.Policy.Stages.Has(c.q.Stage):
 		case b.Mode == policy.Off:
@@ -222,6 +213,21 @@ func (c *deciding) ask(b *policy.Bound) (v policy.Verdict) {
 		}
 	}()
 	return b.Judge(c.q, &c.f)
+}
+
+// refuses reports whether a verdict is the one that the client will be refused for.
+func (c *deciding) refuses(b *policy.Bound, v *policy.Verdict) bool {
+	return v.Hit && !v.Observe && b.Mode == policy.Enforce && c.out.Action == policy.Dunno && !c.again(b) &&
+		b.Answer(v, c.q.Stage, c.f.Now).Action != policy.Dunno
+}
+
+// askMore asks a judge once more, with the facts that say more to a client who is refused. He is refused in any case.
+func (c *deciding) askMore(b *policy.Bound, first policy.Verdict) policy.Verdict {
+	c.known.Gather(c.ctx, first.Wants, c.q, &c.f)
+	if v := c.ask(b); v.Hit {
+		return v
+	}
+	return first
 }
 
 // weigh turns a verdict into an objection, a score or nothing.

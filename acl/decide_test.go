@@ -219,7 +219,7 @@ func TestABudgetEndsTheWait(t *testing.T) {
 			slow.Judge = func(_ *policy.Request, f *policy.Facts) policy.Verdict {
 				return policy.Verdict{Unknown: len(f.Greetings) == 0}
 			}
-			known := &facts{wait: func(ctx context.Context, needs policy.Need) {
+			known := &facts{late: policy.NeedGreetings, wait: func(ctx context.Context, needs policy.Need) {
 				if needs&policy.NeedGreetings != 0 {
 					<-ctx.Done()
 				}

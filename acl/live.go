@@ -8,25 +8,45 @@ import (
 	"eximpolicyd/policy"
 )
 
-// live is the provider of serve: what the connection table, the interfaces and the peer say of one request.
+// live is the provider of serve: what the connection table, the interfaces, the peer and the DNS say of one request.
 type live struct {
 	peer       origin.Peer
 	view       view
 	interfaces []netip.Addr
 	proven     bool
+	dns        *DNS
+	own        *OwnDNS
+	waited     bool // for the DNS, and in vain: the connection has paid
 }
 
-// Gather fills facts from memory; only the account of a local caller costs a look into the password file.
-func (l *live) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) {
+// Gather fills facts from memory. The account of a local caller costs a look into the password file, and what the DNS
+// says may cost the rest of the time; a connection that has paid it once in vain reads what is there.
+func (l *live) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) (late policy.Need) {
 	f.Interfaces = l.interfaces
 	f.EximUID = policy.Known(l.peer.UID)
 	f.OnlyPostmaster = l.view.onlyPostmaster
+	f.OwnAddresses, f.Relays = l.own.known()
 	if needs&policy.NeedGreetings != 0 {
 		f.Greetings = l.view.greetings
 	}
-	if needs&policy.NeedAccount != 0 && ctx.Err() == nil {
-		f.Account = account(q)
+	if needs&policy.NeedAccount != 0 {
+		if ctx.Err() == nil {
+			f.Account = account(q)
+		} else {
+			late |= policy.NeedAccount
+		}
 	}
+	if l.view.paid {
+		ctx = over
+	}
+	missed := l.dns.gather(ctx, needs, q, f)
+	l.waited = l.waited || missed != 0 && !l.view.paid
+	return late | missed
+}
+
+// Start asks the DNS for what RCPT will need.
+func (l *live) Start(needs policy.Need, q *policy.Request, f *policy.Facts) {
+	l.dns.start(needs, q, f.Own, l.proven, f.Now)
 }
 
 // Proven reports what was found at CONNECT.

@@ -111,10 +111,12 @@ type facts struct {
 	fill     func(*policy.Facts)
 	unproven bool
 	wait     func(context.Context, policy.Need)
+	late     policy.Need // what comes too late
 	asked    policy.Need
+	started  policy.Need
 }
 
-func (p *facts) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) {
+func (p *facts) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) policy.Need {
 	p.asked |= needs
 	if p.wait != nil {
 		p.wait(ctx, needs)
@@ -122,7 +124,10 @@ func (p *facts) Gather(ctx context.Context, needs policy.Need, q *policy.Request
 	if p.fill != nil {
 		p.fill(f)
 	}
+	return needs & p.late
 }
+
+func (p *facts) Start(needs policy.Need, q *policy.Request, f *policy.Facts) { p.started |= needs }
 
 func (p *facts) Proven() bool { return !p.unproven }
 

@@ -32,6 +32,8 @@ const (
 // Settings are what the configuration says of the door. A reload swaps them whole.
 type Settings struct {
 	Decider *Decider
+	DNS     *DNS            // nil: the DNS is not asked
+	Own     *OwnDNS         // likewise
 	Peers   map[uint32]bool // uids that may ask; Exim's, root, our own
 	Prove   bool            // ask the kernel whether a connection exists; else believe every request
 	Privacy Privacy
@@ -239,7 +241,7 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 		settings.Log.Info("bypassed", "stage", q.Stage.String(), "file", s.bypass)
 		return
 	}
-	known := live{peer: peer}
+	known := live{peer: peer, dns: settings.DNS, own: settings.Own}
 	known.interfaces = s.interfaces.Addresses(now)
 	known.view = s.conns.note(peer.PID, q, ownAddress(q, known.interfaces), now)
 	known.proven = known.view.proven || !settings.Prove
@@ -247,6 +249,9 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	ctx := budget{end: now.Add(Budget(q.Stage))}
 	d := settings.Decider.Decide(&ctx, q, now, &known, false)
 	ctx.stop()
+	if known.waited {
+		s.conns.pay(peer.PID, q)
+	}
 	d.ID = s.ids.next(now)
 	reply := d.Reply(q)
 	s.answer(c, reply, behind)

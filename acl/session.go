@@ -7,6 +7,7 @@ import (
 
 	"eximpolicyd/internal/origin"
 	"eximpolicyd/policy"
+	"eximpolicyd/rbl"
 )
 
 // Session judges a request at its stage as a session of one recipient that comes to that stage, and stops at the first
@@ -116,16 +117,22 @@ func has(list []string, s string) bool {
 	return false
 }
 
-// Given is the provider of check: the request says everything, and the connection counts as proven. What a daemon
-// would ask the network is not known.
+// Given is the provider of check: the request says everything but what the DNS does, and the connection counts as proven.
 type Given struct {
 	Interfaces []netip.Addr
+	DNS        *DNS    // nil: nothing of the DNS is known
+	Own        *OwnDNS // likewise
 }
 
-// Gather takes the facts from the request.
-func (g Given) Gather(_ context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) {
+// Gather takes the facts from the request, and asks the DNS. A confirmed name that somebody gives is believed.
+func (g Given) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) (late policy.Need) {
 	f.Interfaces = g.Interfaces
-	f.ClientName = q.ClientName
+	f.OwnAddresses, f.Relays = g.Own.known()
+	if q.ClientName != "" {
+		f.PTR = rbl.PTR{Status: rbl.PTRConfirmed, Names: []string{q.ClientName}}
+		f.ClientName = q.ClientName
+	}
+	late = g.DNS.gather(ctx, needs, q, f)
 	f.OnlyPostmaster = q.Stage == policy.Data && q.Recipients == 1 && policy.ToPostmaster(q.Recipient)
 	if needs&policy.NeedAccount != 0 {
 		f.Account = account(q)
@@ -138,7 +145,11 @@ func (g Given) Gather(_ context.Context, needs policy.Need, q *policy.Request, f
 	if needs&policy.NeedGreetings != 0 && q.HELO.Known {
 		f.Greetings = append(f.Greetings, policy.Greeting{Name: q.HELO.Value, TLS: q.TLSCipher != ""})
 	}
+	return late
 }
+
+// Start starts nothing: whoever typed the request waits for it in any case.
+func (g Given) Start(policy.Need, *policy.Request, *policy.Facts) {}
 
 // Proven is true: a request that somebody typed is about a connection that he means.
 func (g Given) Proven() bool { return true }

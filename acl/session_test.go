@@ -17,11 +17,11 @@ type seen struct {
 	requests []policy.Request
 }
 
-func (s *seen) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) {
+func (s *seen) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) policy.Need {
 	if n := len(s.requests); n == 0 || s.requests[n-1].Stage != q.Stage {
 		s.requests = append(s.requests, *q)
 	}
-	s.Given.Gather(ctx, needs, q, f)
+	return s.Given.Gather(ctx, needs, q, f)
 }
 
 func TestASessionPassesTheStagesBefore(t *testing.T) {

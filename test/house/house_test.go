@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 
 // goStatements are the places that start a goroutine, each with who waits for it and what ends it.
 var goStatements = map[string]string{
+	"acl/dns.go":                 "Close waits; each ends with the lookup it waits for, after followFor at the latest",
 	"acl/server.go":              "Serve waits; each ends by the read deadline, its budget and the write deadline",
 	"cmd/eximpolicyd/outlet.go":  "Close waits for the writer, but no longer than outletEnd",
 	"rbl/resolver.go":            "Close waits; each ends when its connection is closed, or with the questions it asks",

@@ -1,0 +1,47 @@
+package acl
+
+import "eximpolicyd/policy"
+
+// Decision is the outcome of one request, in the words of check --json and of the decision line.
+type Decision struct {
+	Action policy.Action `json:"action"`
+	Code   string        `json:"code"`  // "550 5.7.1", of the objection made or only observed
+	Rule   string        `json:"rule"`  // "helo.H3", whose objection that is
+	Rules  []string      `json:"rules"` // all that hit, observed ones too
+	Score  policy.Score  `json:"score"` // of all that hit, capped
+	Mark   bool          `json:"mark"`  // the message is marked
+	Stage  policy.Stage  `json:"stage"`
+	Text   string        `json:"text"`  // for the client, without the code
+	Would  would         `json:"would"` // the action that was only observed
+	Trace  []Step        `json:"trace"`
+
+	ID        string          `json:"id,omitempty"`
+	Class     policy.Class    `json:"class"`
+	Reason    string          `json:"-"` // of Rule, for the log
+	Synthetic bool            `json:"synthetic"`
+	Degraded  bool            `json:"degraded"`
+	Effects   []policy.Effect `json:"-"` // to be remembered; none of an unproven connection
+}
+
+// would is an action that was not taken; no action is an empty string.
+type would policy.Action
+
+// String returns the verb, or nothing.
+func (w would) String() string {
+	if policy.Action(w) == policy.Dunno {
+		return ""
+	}
+	return policy.Action(w).String()
+}
+
+// MarshalText writes the verb, or nothing.
+func (w would) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// Step is one line of a trace: a rule or an exemption, what it found and why.
+type Step struct {
+	Rule   string       `json:"rule"`
+	Mode   string       `json:"mode"`   // of a rule; empty for what has none
+	Result string       `json:"result"` // pass, hit, unknown, off, skip; applies and no for an exemption
+	Score  policy.Score `json:"score"`
+	Why    string       `json:"why"`
+}

@@ -1,0 +1,481 @@
+package acl
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+
+	"eximpolicyd/policy"
+	"eximpolicyd/rbl"
+)
+
+// slowDNS is a DNS and a set of lists in which every answer takes its time, as package rbl promises: who leaves does not
+// end a question, and its answer is there for the next one. What is not in it is missing.
+type slowDNS struct {
+	mu      sync.Mutex
+	takes   time.Duration // an answer; a reverse lookup takes two
+	records map[question]rbl.Records
+	names   []string // confirmed ones of every client
+	never   string   // the kind of question that is never answered
+	begun   map[string]time.Time
+	asked   []string // each question once, in the order begun
+}
+
+// wait begins a question, or goes on with it, and reports whether its answer came before ctx ended.
+func (w *slowDNS) wait(ctx context.Context, what string, takes time.Duration) bool {
+	w.mu.Lock()
+	begun, ok := w.begun[what]
+	if !ok {
+		begun = time.Now()
+		if w.begun == nil {
+			w.begun = map[string]time.Time{}
+		}
+		w.begun[what] = begun
+		w.asked = append(w.asked, what)
+	}
+	w.mu.Unlock()
+	left := takes - time.Since(begun)
+	if kind, _, _ := strings.Cut(what, " "); kind == w.never {
+		left = 24 * time.Hour
+	}
+	if left <= 0 {
+		return true
+	}
+	if ctx.Err() != nil {
+		return false
+	}
+	t := time.NewTimer(left)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (w *slowDNS) Lookup(ctx context.Context, name string, kind uint16) rbl.Records {
+	if !w.wait(ctx, dns.TypeToString[kind]+" "+name, w.takes) {
+		return rbl.Records{}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r, ok := w.records[question{name, kind}]; ok {
+		return r
+	}
+	return rbl.Records{Outcome: rbl.Missing}
+}
+
+func (w *slowDNS) Confirm(ctx context.Context, a netip.Addr) rbl.PTR {
+	if !w.wait(ctx, "PTR "+a.String(), 2*w.takes) {
+		return rbl.PTR{Late: true}
+	}
+	if len(w.names) == 0 {
+		return rbl.PTR{Status: rbl.PTRMissing}
+	}
+	return rbl.PTR{Status: rbl.PTRConfirmed, Names: w.names}
+}
+
+func (w *slowDNS) Check(ctx context.Context, client netip.Addr) rbl.Report {
+	return w.report(ctx, "list", client.String())
+}
+
+func (w *slowDNS) CheckName(ctx context.Context, name string) rbl.Report {
+	return w.report(ctx, "names", name)
+}
+
+func (w *slowDNS) report(ctx context.Context, what, subject string) rbl.Report {
+	r := rbl.Report{Subject: subject, Answers: []rbl.Answer{{Zone: testZone(), Status: rbl.Unknown}}}
+	if r.Late = !w.wait(ctx, what+" "+subject, w.takes); !r.Late {
+		r.Answers[0].Status = rbl.Listed
+	}
+	return r
+}
+
+func (w *slowDNS) Text(ctx context.Context, subject string, _ *rbl.Answer) string {
+	if !w.wait(ctx, "text "+subject, w.takes) {
+		return ""
+	}
+	return "see https://list.example/" + subject
+}
+
+// allNames asks lists of names about every name.
+var allNames = Names{HELO: true, Sender: true, PTR: true}
+
+func testZone() *rbl.Zone {
+	return &rbl.Zone{Name: "list.example", Public: "list.example", Weights: []rbl.Weight{{Score: 50}}}
+}
+
+// say changes what is answered.
+func (w *slowDNS) say(records map[question]rbl.Records) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.records = records
+}
+
+// questions returns what was asked, each question once, sorted.
+func (w *slowDNS) questions() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(slices.Values(w.asked))
+}
+
+func found(list ...string) rbl.Records {
+	r := rbl.Records{Outcome: rbl.Found}
+	for _, a := range list {
+		r.Addresses = append(r.Addresses, netip.MustParseAddr(a))
+	}
+	return r
+}
+
+const second = time.Second
+
+// needing is a rule at RCPT that needs facts and says whether it had them.
+func needing(needs policy.Need) policy.Bound {
+	b := says(made("p", 99, atRCPT), "dns", policy.Observe, policy.Answer{})
+	b.Needs = needs
+	b.Judge = func(*policy.Request, *policy.Facts) policy.Verdict { return policy.Pass() }
+	return b
+}
+
+// liveOf is the provider of serve with a DNS.
+func liveOf(d *DNS) *live { return &live{proven: true, dns: d} }
+
+func TestAnAnswerTakesNoLongerThanItsLongestChain(t *testing.T) {
+	own := &policy.Own{Domains: map[string]bool{"hosted.example": true}}
+	noPTR := Names{HELO: true, Sender: true}
+	for _, c := range []struct {
+		name, helo string
+		names      Names
+		needs      policy.Need
+		want       int // answers one after the other
+	}{
+		{"nothing needed", "mail.example.com", allNames, 0, 0},
+		{"block lists, names and greeting", "mail.example.com", noPTR, policy.NeedLists | policy.NeedNameLists | policy.NeedHELOAddresses, 1},
+		{"a reverse name and its confirmation", "mail.example.com", noPTR, policy.NeedLists | policy.NeedPTR | policy.NeedNameLists, 2},
+		{"the list of a reverse name", "mail.example.com", allNames, policy.NeedLists | policy.NeedNameLists, 3},
+		{"the MX hosts of a hosted domain", "a.hosted.example", allNames, policy.NeedHosted | policy.NeedHELOAddresses, 2},
+		{"all of it at once", "a.hosted.example", allNames, policy.NeedDNS &^ policy.NeedListText, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &slowDNS{takes: second, names: []string{"mail.example.net"}, records: map[question]rbl.Records{
+					{"hosted.example", dns.TypeMX}: {Outcome: rbl.Found, Names: []string{"mx1.example.org", "mx2.example.org"}}}}
+				d := newDNS(w, w, 8, 2, c.names)
+				defer d.Close()
+				start := time.Now()
+				q := rcpt(t, "helo_name="+c.helo)
+				f := policy.Facts{Own: own}
+				if late := d.gather(t.Context(), c.needs, q, &f); late != 0 {
+					t.Errorf("late: %b", late)
+				}
+				if took := time.Since(start); took != time.Duration(c.want)*second {
+					t.Errorf("took %v, want %d answers", took, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatWasStartedAtConnectIsThereAtRCPT(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &slowDNS{takes: 20 * time.Millisecond, names: []string{"mail.example.net"}}
+		d := newDNS(w, w, 8, 2, allNames)
+		defer d.Close()
+		decider := deciderOf(needing(policy.NeedDNS &^ policy.NeedListText))
+		start := time.Now()
+		for _, stage := range []string{"CONNECT", "HELO", "MAIL"} {
+			decider.Decide(t.Context(), until(ask(t, "protocol_state="+stage).Stage, rcpt(t)), start, liveOf(d), false)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the stages before RCPT waited %v", took)
+		}
+		time.Sleep(60 * time.Millisecond) // three answers: the reverse name, its address, the list of the name
+		synctest.Wait()
+		before := w.questions()
+		start = time.Now()
+		got := decider.Decide(t.Context(), rcpt(t), start, liveOf(d), false)
+		if took := time.Since(start); took != 0 || got.Degraded {
+			t.Errorf("RCPT waited %v, degraded %v", took, got.Degraded)
+		}
+		if after := w.questions(); !slices.Equal(before, after) {
+			t.Errorf("RCPT asked what was not started:\n%s", cmp.Diff(before, after))
+		}
+		want := []string{"A mail.example.com", "AAAA mail.example.com", "PTR 203.0.113.7", "list 203.0.113.7",
+			"names example.com", "names mail.example.com", "names mail.example.net"}
+		if diff := cmp.Diff(want, before); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestWhoIsNotJudgedCostsNoQuestion(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		words []string
+		edit  func(*Decider)
+	}{
+		{"allowed", nil, func(d *Decider) { d.Exempt.Allow = prefixes("203.0.113.0/24") }},
+		{"denied", nil, func(d *Decider) { d.Exempt.Deny = prefixes("203.0.113.0/24") }},
+		{"denied, on another port than 25", []string{"server_port=2525"}, func(d *Decider) { d.Exempt.Deny = prefixes("203.0.113.0/24") }},
+		{"denied in a dry run", nil, func(d *Decider) { d.Exempt.Deny = prefixes("203.0.113.0/24"); d.Mode = policy.Observe }},
+		{"a rule that is off", nil, func(d *Decider) { d.Rules[0].Mode = policy.Off }},
+		{"a loopback address", []string{"client_address=127.0.0.1"}, nil},
+		{"a private address", []string{"client_address=10.0.0.1"}, nil},
+		{"a relay of ours", []string{"relay_host=1"}, nil},
+		{"a submission port", []string{"server_port=587"}, nil},
+		{"authenticated", []string{"sasl_method=plain"}, nil},
+		{"local", []string{"client_address="}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := &slowDNS{}
+			dns := newDNS(w, w, 8, 2, allNames)
+			rule := needing(policy.NeedDNS)
+			rule.Policy.Skip = skipped
+			d := deciderOf(rule)
+			if c.edit != nil {
+				c.edit(d)
+			}
+			for _, stage := range []policy.Stage{policy.Connect, policy.Helo, policy.Mail, policy.RCPT} {
+				q := until(stage, rcpt(t, c.words...))
+				if q.AuthBy = ""; len(c.words) > 0 && strings.HasPrefix(c.words[0], "sasl") {
+					q.AuthBy = "plain"
+				}
+				d.Decide(t.Context(), q, noon, liveOf(dns), false)
+			}
+			if asked := w.questions(); len(asked) > 0 {
+				t.Errorf("asked %v", asked)
+			}
+			if err := dns.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// skipped are the classes that policy rbl skips.
+const skipped = policy.Classes(1<<policy.Local | 1<<policy.Loopback | 1<<policy.Auth | 1<<policy.Submission | 1<<policy.PrivateNet |
+	1<<policy.RelayHost | 1<<policy.RelayNet | 1<<policy.Postmaster)
+
+func TestAWaitInVainIsPaidOnceAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &slowDNS{takes: time.Millisecond, never: "list"}
+		d := newDNS(w, w, 8, 2, allNames)
+		defer d.Close()
+		decider := deciderOf(needing(policy.NeedLists | policy.NeedHELOAddresses))
+		table := newConns(nowhere{})
+		request := func(stage policy.Stage) (time.Duration, bool) {
+			q := until(stage, rcpt(t, "protocol_state=DATA"))
+			known := live{dns: d, proven: true, view: table.note(7, q, false, time.Now())}
+			start := time.Now()
+			ctx := budget{end: start.Add(Budget(stage))}
+			got := decider.Decide(&ctx, q, start, &known, false)
+			ctx.stop()
+			if known.waited {
+				table.pay(7, q)
+			}
+			return time.Since(start), got.Degraded
+		}
+		for i, c := range []struct {
+			stage    policy.Stage
+			took     time.Duration
+			degraded bool
+		}{
+			{policy.Connect, 0, false}, {policy.Helo, 0, false}, {policy.Mail, 0, false},
+			{policy.RCPT, 1500 * time.Millisecond, true}, {policy.RCPT, 0, true}, {policy.Mail, 0, false}, {policy.RCPT, 0, true},
+		} {
+			if took, degraded := request(c.stage); took != c.took || degraded != c.degraded {
+				t.Errorf("request %d at %s: %v, degraded %v", i, c.stage, took, degraded)
+			}
+		}
+		w.never = "" // the list answers again, and the connection reads it
+		if took, degraded := request(policy.RCPT); took != 0 || degraded {
+			t.Errorf("with a list that answers: %v, degraded %v", took, degraded)
+		}
+		if _, ok := table.find(connKey{8, netip.AddrPort{}}); ok {
+			t.Error("a connection that is not known was made by paying")
+		}
+		table.pay(8, rcpt(t))
+	})
+}
+
+func TestWhatTheDNSSaysIsNotDegraded(t *testing.T) {
+	w := &slowDNS{records: map[question]rbl.Records{
+		{"mail.example.com", dns.TypeA}: {Outcome: rbl.Down}, {"mail.example.com", dns.TypeAAAA}: {Outcome: rbl.Busy}}}
+	d := newDNS(w, w, 8, 2, allNames)
+	defer d.Close()
+	got := deciderOf(needing(policy.NeedHELOAddresses)).Decide(over, rcpt(t), noon, liveOf(d), false)
+	if got.Degraded {
+		t.Error("a server that is down is no wait")
+	}
+	var f policy.Facts
+	d.gather(t.Context(), policy.NeedHELOAddresses, rcpt(t), &f)
+	if f.HELOAddresses.Known {
+		t.Error("what is not answered is known")
+	}
+}
+
+func TestTheFactsOfTheDNS(t *testing.T) {
+	hosts := func(n int) rbl.Records {
+		r := rbl.Records{Outcome: rbl.Found}
+		for i := range n {
+			r.Names = append(r.Names, fmt.Sprintf("mx%d.example.org", i))
+		}
+		return r
+	}
+	w := &slowDNS{names: []string{"mail.example.net", "www.example.net"}, records: map[question]rbl.Records{
+		{"mail.example.com", dns.TypeA}:   found("192.0.2.1"),
+		{"half.example.com", dns.TypeA}:   found("192.0.2.1"),
+		{"hosted.example", dns.TypeA}:     found("192.0.2.3"),
+		{"hosted.example", dns.TypeMX}:    hosts(2),
+		{"mx0.example.org", dns.TypeA}:    found("192.0.2.4"),
+		{"mx1.example.org", dns.TypeAAAA}: found("2001:db8::5"),
+		{"many.example", dns.TypeMX}:      hosts(maxHosts + 1),
+	}}
+	own := &policy.Own{Domains: map[string]bool{"hosted.example": true, "many.example": true}}
+	for _, c := range []struct {
+		name, helo, sender string
+		ofNames            int
+		addresses, hosted  string
+		names              string
+	}{
+		{"no greeting that the DNS can know", "localhost", "a@example.com", 2, "false", "false", "sender example.com, PTR mail.example.net"},
+		{"an address literal", "[192.0.2.1]", "", 2, "false", "false", "PTR mail.example.net"},
+		{"an illegal name", "a..example.com", "a@b..example", 2, "false", "false", "PTR mail.example.net"},
+		{"a sender with a Kelvin sign", "mail.example.com", "a@\u212aelvin.example", 2, "192.0.2.1 true", "false", "HELO mail.example.com, PTR mail.example.net"},
+		{"a name and a sender", "mail.example.com", "a@EXAMPLE.com.", 2, "192.0.2.1 true", "false", "HELO mail.example.com, sender example.com, PTR mail.example.net"},
+		{"one name for all", "mail.example.net", "a@mail.example.net", 2, "true", "false", "HELO mail.example.net"},
+		{"no list of names", "mail.example.com", "a@example.com", 0, "192.0.2.1 true", "false", ""},
+		{"more lists of names than of addresses", "mail.example.com", "a@example.com", 9, "192.0.2.1 true", "false", "HELO mail.example.com, sender example.com"},
+		{"a hosted domain", "a.hosted.example", "", 2, "true", "192.0.2.3 192.0.2.4 2001:db8::5 true", "HELO a.hosted.example, PTR mail.example.net"},
+		{"one with too many MX hosts to look at", "many.example", "", 2, "true", "192.0.2.4 2001:db8::5 false", "HELO many.example, PTR mail.example.net"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDNS(w, w, 8, c.ofNames, allNames)
+			defer d.Close()
+			f := policy.Facts{Own: own}
+			q := rcpt(t, "helo_name="+c.helo, "sender="+c.sender)
+			d.gather(t.Context(), policy.NeedDNS, q, &f)
+			if f.ClientName != "mail.example.net" || f.PTR.Status != rbl.PTRConfirmed || f.Lists.Subject != "203.0.113.7" {
+				t.Errorf("PTR %v %q, lists of %q", f.PTR, f.ClientName, f.Lists.Subject)
+			}
+			var names []string
+			for _, n := range f.NameLists {
+				names = append(names, n.Of+" "+n.Report.Subject)
+			}
+			if got := strings.Join(names, ", "); got != c.names {
+				t.Errorf("names: %s", got)
+			}
+			if got := addressesOf(f.HELOAddresses); got != c.addresses {
+				t.Errorf("HELO addresses: %s", got)
+			}
+			if got := addressesOf(f.Hosted); got != c.hosted {
+				t.Errorf("hosted: %s", got)
+			}
+		})
+	}
+	for _, d := range []*DNS{nil, {}} {
+		f := policy.Facts{Own: own}
+		d.start(policy.NeedDNS, rcpt(t), own, true, noon)
+		if late := d.gather(t.Context(), policy.NeedDNS, rcpt(t), &f); late != 0 || f.ClientName != "" || f.Lists.Answers != nil {
+			t.Errorf("without a DNS: late %b, %+v", late, f)
+		}
+	}
+}
+
+func addressesOf(a policy.Addresses) string {
+	var words []string
+	for _, addr := range a.List {
+		words = append(words, addr.String())
+	}
+	return strings.Join(append(words, fmt.Sprint(a.Known)), " ")
+}
+
+func TestANetworkStartsOnlySoMuch(t *testing.T) {
+	a := newAllowance()
+	takes := func(client string, proven bool, now time.Time) int {
+		n := 0
+		for n < 2*earlyMost && a.take(netip.MustParseAddr(client), proven, now) {
+			n++
+		}
+		return n
+	}
+	if n := takes("203.0.113.7", true, noon); n != earlyMost {
+		t.Errorf("a network may start %d", n)
+	}
+	if n := takes("203.0.113.200", true, noon.Add(earlySpan-1)); n != 0 {
+		t.Errorf("another address of it may start %d", n)
+	}
+	if n := takes("203.0.113.200", true, noon.Add(earlySpan)); n != earlyMost {
+		t.Errorf("a span later it may start %d", n)
+	}
+	if n := takes("2001:db8:1:200::1", true, noon); n != earlyMost {
+		t.Errorf("a network of IPv6 may start %d", n)
+	}
+	if n := takes("2001:db8:1:2ff::1", true, noon); n != 0 {
+		t.Errorf("another /64 of its /56 may start %d", n)
+	}
+	if n := takes("192.0.2.1", false, noon) + takes("198.51.100.1", false, noon); n != earlyMost {
+		t.Errorf("connections that are not proven may start %d together", n)
+	}
+	if a.take(netip.Addr{}, true, noon) {
+		t.Error("nobody may start")
+	}
+
+	w := &slowDNS{}
+	d := newDNS(w, w, 8, 0, allNames)
+	defer d.Close()
+	for range earlyMost {
+		d.early.take(netip.MustParseAddr("203.0.113.1"), true, noon)
+	}
+	d.start(policy.NeedLists, rcpt(t), &policy.Own{}, true, noon)
+	if asked := w.questions(); len(asked) != 0 {
+		t.Errorf("over its share it started %v", asked)
+	}
+	deciderOf(needing(policy.NeedLists)).Decide(t.Context(), rcpt(t), noon, liveOf(d), false)
+	if asked := w.questions(); !slices.Equal(asked, []string{"list 203.0.113.7"}) {
+		t.Errorf("RCPT asked %v", asked)
+	}
+}
+
+func TestCloseEndsWhatIsFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &slowDNS{takes: time.Millisecond, never: "PTR"}
+		d := newDNS(w, w, 8, 2, allNames)
+		start := time.Now()
+		for range 3 { // of one client there is one
+			d.start(policy.NeedPTR|policy.NeedNameLists, rcpt(t), &policy.Own{}, true, noon)
+		}
+		for i := range 2 * maxFollow {
+			d.follow(fmt.Sprint(i), func(ctx context.Context) { <-ctx.Done() })
+		}
+		if n := len(d.following); n != maxFollow {
+			t.Errorf("%d are followed", n)
+		}
+		d.Close()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+		d.follow("late", func(context.Context) { t.Error("followed after Close") })
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := &slowDNS{takes: time.Millisecond, never: "PTR"}
+		d := newDNS(w, w, 8, 2, allNames)
+		start := time.Now()
+		d.start(policy.NeedPTR|policy.NeedNameLists, rcpt(t), &policy.Own{}, true, noon)
+		d.followers.Wait()
+		if took := time.Since(start); took != followFor {
+			t.Errorf("a lookup without an answer was followed for %v", took)
+		}
+		d.Close()
+	})
+}
