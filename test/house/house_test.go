@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"internal/config":  {"policy", "rbl"},
 	"internal/dnstest": {},
 	"internal/origin":  {},
+	"internal/control": {"acl", "internal/ledger", "rbl"},
 	"internal/ledger":  {},
 	"internal/mainlog": {},
 }
@@ -38,6 +39,7 @@ var goStatements = map[string]string{
 	"cmd/eximpolicyd/outlet.go":  "Close waits for the writer, but no longer than outletEnd",
 	"rbl/resolver.go":            "Close waits; each ends when its connection is closed, or with the questions it asks",
 	"cmd/eximpolicyd/serve.go":   "run waits for the reload loop, which ends with the context",
+	"internal/control/server.go": "Serve waits; each ends by the deadline of its connection",
 	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }
 
