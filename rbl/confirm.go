@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -77,7 +76,7 @@ func ended() context.Context {
 
 // confirm looks both ways.
 func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
-	back := r.Lookup(ctx, reverse(addr), dns.TypePTR)
+	back := r.Lookup(ctx, ReverseName(addr), dns.TypePTR)
 	switch {
 	case back.Outcome == Missing || back.Outcome == Empty:
 		return PTR{Status: PTRMissing}
@@ -107,13 +106,4 @@ func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
 		return PTR{Status: PTRConfirmed, Names: confirmed}
 	}
 	return p
-}
-
-// reverse is the name under which the DNS has the names of an address (RFC 1035 3.5, RFC 3596 2.5).
-func reverse(addr netip.Addr) string {
-	name, err := dns.ReverseAddr(addr.String())
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(name, ".")
 }

@@ -41,12 +41,12 @@ func (r Report) Strongest() *Answer {
 	return a
 }
 
-// Complete reports whether no zone is Unknown.
+// Complete reports whether no zone is Unknown. The zero report, for which nobody was asked, is not complete.
 func (r Report) Complete() bool {
 	for i := range r.Answers {
 		if r.Answers[i].Status == Unknown {
 			return false
 		}
 	}
-	return true
+	return r.Subject != "" || len(r.Answers) > 0
 }

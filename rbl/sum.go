@@ -57,6 +57,5 @@ func (a *Answer) Score() Score {
 	if a.Status != Listed {
 		return 0
 	}
-	score, _ := a.Zone.Weigh(a.Codes)
-	return score
+	return a.Zone.score(a.Codes)
 }
