@@ -105,8 +105,8 @@ func (d *DNS) gather(ctx context.Context, needs policy.Need, q *policy.Request, 
 		return 0
 	}
 	if needs&policy.NeedListText != 0 {
-		if a := f.Lists.Strongest(); a != nil {
-			f.ListText = d.lists.Text(ctx, f.Lists.Subject, a)
+		if _, subject, a := f.Strongest(); a != nil {
+			f.ListText = d.lists.Text(ctx, subject, a)
 		}
 	}
 	g := gathering{DNS: d, needs: needs, q: q, f: f}
@@ -276,11 +276,10 @@ func lateIf(late bool, need policy.Need) policy.Need {
 
 // heloName returns the greeting if it is a name that the DNS can know, or nothing.
 func heloName(q *policy.Request) string {
-	h := &q.Greeting
-	if h.Kind != policy.HELODomain || h.Fault != "" || h.Dotless() {
+	if !q.Greeting.HasAddresses() {
 		return ""
 	}
-	return h.Name
+	return q.Greeting.Name
 }
 
 // senderDomain returns the domain of the envelope sender, lower case, or nothing.

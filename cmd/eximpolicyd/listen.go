@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"eximpolicyd/internal/control"
 )
 
 // mtaGroups are the groups that mail servers run as, by system; the first that exists owns the socket.
@@ -52,6 +55,37 @@ func listen(path, group string, log *slog.Logger) (*net.UnixListener, error) {
 		log.Warn("Exim cannot reach the socket below this folder, and mail passes unasked", "socket", path, "folder", dir)
 	}
 	return l, nil
+}
+
+// controlSocket is the path of the administrator's socket, beside Exim's.
+func controlSocket(socket string) string { return filepath.Join(filepath.Dir(socket), "control.sock") }
+
+// listenControl opens a socket for root and our own user. Without it mail is judged all the same, so what is wrong with
+// it only stands in the log, and the listener is nil.
+func listenControl(path string, log *slog.Logger) *net.UnixListener {
+	err := removeStale(path)
+	if err == nil {
+		old := unix.Umask(0o177) // 0600 from its first moment
+		defer unix.Umask(old)
+		var l *net.UnixListener
+		if l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"}); err == nil {
+			return l
+		}
+	}
+	log.Error("the administrator's socket is missing: eximpolicyd lists cannot look into this daemon", "error", err)
+	return nil
+}
+
+// control answers the administrator until ctx ends.
+func (s *server) control(ctx context.Context, l *net.UnixListener) {
+	if l == nil {
+		return
+	}
+	log := s.log.Load()
+	srv := control.Server{Lists: s.health, Log: log}
+	if err := srv.Serve(ctx, l); err != nil {
+		log.Error("the administrator's socket is closed", "error", err)
+	}
 }
 
 // groupID returns the group of the socket, -1 to leave it as it is: only root can give a socket to any group.

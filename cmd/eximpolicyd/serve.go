@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,9 +27,11 @@ import (
 // server is the subcommand serve with its flags.
 type server struct {
 	config, socket string
-	dryRun         bool
-	log            *slog.Logger
+	dryRun, noDNS  bool
+	log            atomic.Pointer[slog.Logger]
 	outlet         *outlet
+	asking         atomic.Pointer[asking] // nil: the DNS is not asked
+	own            *own                   // likewise; only run and reload look
 }
 
 func serveCommand() *cobra.Command {
@@ -46,6 +50,7 @@ Without --config, ` + defaultConfig + ` is read, or the embedded defaults, which
 	f.StringVar(&s.config, "config", "", "configuration `FILE`")
 	f.StringVar(&s.socket, "socket", "", "`PATH` of the socket, instead of listen.socket")
 	f.BoolVar(&s.dryRun, "dry-run", false, "observe everything, whatever the configuration enforces")
+	f.BoolVar(&s.noDNS, "no-dns", false, "ask no DNS, whatever the configuration says")
 	return cmd
 }
 
@@ -68,33 +73,36 @@ func (s *server) run(out io.Writer) error {
 	}
 	s.outlet = newOutlet(os.Stderr)
 	defer s.outlet.Close()
-	s.log = newLog(s.outlet, conf.Log)
+	log := newLog(s.outlet, conf.Log)
+	s.log.Store(log)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	prover := newProver(s.log)
+	prover := newProver(log)
 	defer prover.Close()
-	settings, err := s.settings(conf, s.log)
+	settings, err := s.settings(conf, log)
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	l, err := listen(conf.Listen.Socket, conf.Listen.Group, s.log)
+	l, err := listen(conf.Listen.Socket, conf.Listen.Group, log)
 	if err != nil {
 		return err
 	}
+	admin := listenControl(controlSocket(conf.Listen.Socket), log)
+	s.attach(ctx, conf, settings)
 	srv := acl.NewServer(conf.Listen.Socket, 0, prover, settings)
 	s.greet(out, conf, settings.Decider)
-	done := make(chan struct{})
-	go func() { // ends with ctx; run waits for it
-		defer close(done)
-		s.reload(ctx, hup, srv, conf.Listen)
-	}()
+	var loops sync.WaitGroup
+	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen) }) // run waits for it; it ends with ctx
+	loops.Go(func() { s.control(ctx, admin) })                // likewise
 	err = srv.Serve(ctx, l)
 	stop()
-	<-done
-	s.log.Info("stopped")
+	loops.Wait()
+	s.own.Close()
+	err = errors.Join(err, s.asking.Load().Close())
+	s.log.Load().Info("stopped")
 	return err
 }
 
@@ -106,22 +114,30 @@ func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Serv
 			return
 		case <-hup:
 		}
+		log := s.log.Load()
 		conf, err := load(s.config)
 		if err != nil {
-			s.log.Error("the configuration is not changed", "error", err)
+			log.Error("the configuration is not changed", "error", err)
 			continue
 		}
 		if s.socket == "" && conf.Listen.Socket != now.Socket || conf.Listen.Group != now.Group {
-			s.log.Warn("listen.socket and listen.group change with a restart only", "listening", now.Socket)
+			log.Warn("listen.socket and listen.group change with a restart only", "listening", now.Socket)
 		}
 		settings, err := s.settings(conf, newLog(s.outlet, conf.Log))
 		if err != nil {
-			s.log.Error("the configuration is not changed", "error", err)
+			log.Error("the configuration is not changed", "error", err)
 			continue
 		}
-		s.log = settings.Log
+		s.log.Store(settings.Log)
+		old := s.attach(ctx, conf, settings)
 		srv.Swap(settings)
-		s.log.Info("configuration read", "file", s.config, "rules", summary(settings.Decider.Rules))
+		settings.Log.Info("configuration read", "file", s.config, "rules", summary(settings.Decider.Rules))
+		if old != nil {
+			pause(ctx, afterwards)
+			if err := old.Close(); err != nil {
+				settings.Log.Error("cannot end what asked the DNS before", "error", err)
+			}
+		}
 	}
 }
 
@@ -204,12 +220,13 @@ func (s *server) greet(out io.Writer, c *config.Config, d *acl.Decider) {
 		fmt.Fprintf(out, "to refuse forged greetings, add the first line to a file without [policy.helo], "+
 			"or the same under its [policy.helo.rules]:\n    %s\n", forgeries)
 	}
+	fmt.Fprintln(out, s.listsLine())
 	if len(c.Own.Addresses) == 0 && !hasPublic(time.Now()) {
 		fmt.Fprintln(out, "this host has no public address, so helo.H3 only observes what comes to a private one: set own.addresses")
 	}
 	fmt.Fprintf(out, "try: %s ask --socket %s protocol_state=RCPT client_address=203.0.113.7 helo_name=localhost recipient=you@example.com\n",
 		os.Args[0], socket)
-	s.log.Info("listening", "socket", socket, "rules", summary(d.Rules), "version", version())
+	s.log.Load().Info("listening", "socket", socket, "rules", summary(d.Rules), "version", version())
 }
 
 // forgeries is the line that enforces the rules that no honest sender breaks.

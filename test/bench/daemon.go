@@ -32,8 +32,8 @@ type process struct {
 	stop   func() error
 }
 
-// settings are the defaults, with everything observed and the log on as it is without a journal.
-const settings = "mode = \"observe\"\n[log]\nlevel = \"info\"\nformat = \"text\"\n"
+// settings are the defaults, with everything observed, no DNS asked, and the log on as it is without a journal.
+const settings = "mode = \"observe\"\n[dns]\nask = \"off\"\n[log]\nlevel = \"info\"\nformat = \"text\"\n"
 
 // serve starts the daemon on a socket and returns when it listens.
 func (b *bench) serve(ctx context.Context, socket string) (*process, error) {

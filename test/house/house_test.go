@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 var goStatements = map[string]string{
 	"acl/dns.go":                 "Close waits; each ends with the lookup it waits for, after followFor at the latest",
 	"acl/server.go":              "Serve waits; each ends by the read deadline, its budget and the write deadline",
+	"cmd/eximpolicyd/dns.go":     "Close waits; each ends with its context, which Close ends",
 	"cmd/eximpolicyd/outlet.go":  "Close waits for the writer, but no longer than outletEnd",
 	"rbl/resolver.go":            "Close waits; each ends when its connection is closed, or with the questions it asks",
 	"cmd/eximpolicyd/serve.go":   "run waits for the reload loop, which ends with the context",
