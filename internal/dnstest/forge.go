@@ -151,9 +151,9 @@ func Junk(n int) Act {
 // handful of packets have room in a socket's buffer of 208 kB, at 1 kB each in the kernel's account.
 const handful = 100
 
-// ManyJunk sends n packets of noise and forgery, and after them the right answer.
+// ManyJunk sends n packets of noise and forgery, and after them, when an asker has had time to read them, the right answer.
 func ManyJunk(n int) Act {
-	return Then(Junk(n), Late(time.Duration(n/handful+5)*time.Millisecond, Plain))
+	return Then(Junk(n), Late(time.Duration(n/handful+20)*time.Millisecond, Plain))
 }
 
 func noise(n int) []byte {

@@ -15,6 +15,7 @@
 package dnstest
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -22,6 +23,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -298,25 +300,20 @@ func (s *Server) answer(packet []byte, from netip.AddrPort, tcp bool, send func(
 	s.sendAll(act(&q), send)
 }
 
-// sendAll sends packets in their order. Those that wait equally long are sent together.
+// sendAll sends packets, those that wait less first. The rest waits on after a handful is sent, so that a busy machine
+// makes them later and not thicker.
 func (s *Server) sendAll(packets []Packet, send func(Packet)) {
-	for len(packets) > 0 {
-		n := 1
-		for n < len(packets) && packets[n].Wait == packets[0].Wait {
-			n++
+	slices.SortStableFunc(packets, func(a, b Packet) int { return cmp.Compare(a.Wait, b.Wait) })
+	s.sendFrom(packets, 0, send)
+}
+
+func (s *Server) sendFrom(packets []Packet, waited time.Duration, send func(Packet)) {
+	for i, p := range packets {
+		if p.Wait > waited {
+			s.later(p.Wait-waited, func() { s.sendFrom(packets[i:], p.Wait, send) })
+			return
 		}
-		group := packets[:n]
-		together := func() {
-			for _, p := range group {
-				send(p)
-			}
-		}
-		if group[0].Wait > 0 {
-			s.later(group[0].Wait, together)
-		} else {
-			together()
-		}
-		packets = packets[n:]
+		send(p)
 	}
 }
 

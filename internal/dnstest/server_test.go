@@ -292,6 +292,9 @@ func dial(t testing.TB, s *Server) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil { // a lost packet fails a test, and hangs none
+		t.Fatal(err)
+	}
 	return conn
 }
 
