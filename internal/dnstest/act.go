@@ -155,6 +155,15 @@ func Elsewhere(act Act) Act {
 	}
 }
 
+// Whole sends over UDP what an act answers over TCP, in one packet, if the asker has room for it or not.
+func Whole(act Act) Act {
+	return func(q *Query) []Packet {
+		whole := *q
+		whole.TCP = true
+		return act(&whole)
+	}
+}
+
 // Always answers every question for an address with these, and others with no record: a world, a hijacked zone, an error
 // code, one address that is none.
 func Always(addresses ...netip.Addr) Act {

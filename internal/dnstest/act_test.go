@@ -210,6 +210,10 @@ func TestWhatHasNoRoomOverUDPComesOverTCP(t *testing.T) {
 		t.Errorf("%d octets of text", octets)
 	}
 	s.Play("", ManyRecords(500))
+	if m := ask(t, s, "udp", "one.example.", dns.TypeA, true); !m.Truncated || len(m.Answer) != 0 {
+		t.Errorf("%v", m)
+	}
+	s.Play("", Whole(ManyRecords(500)))
 	for _, network := range []string{"udp", "tcp"} {
 		m := new(dns.Msg).SetQuestion("one.example.", dns.TypeA)
 		client := dns.Client{Net: network, UDPSize: 65535}

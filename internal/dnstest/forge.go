@@ -235,19 +235,18 @@ func Stranger(q *Query) []Packet {
 	return pack(m)
 }
 
-// ManyRecords answers with n addresses, 127.0.0.2 and up. Over UDP they come in one packet, if the asker has room or not.
+// ManyRecords answers with n addresses, 127.0.0.2 and up.
 func ManyRecords(n int) Act {
 	return func(q *Query) []Packet {
 		m, a := q.reply(), netip.MustParseAddr("127.0.0.2")
 		for range n {
 			m.Answer, a = append(m.Answer, address(q.Name(), a)), a.Next()
 		}
-		return pack(m)
+		return q.fit(m)
 	}
 }
 
-// LongText answers with a TXT record of so many octets, at most 64,000, in pieces of 255. What the asker has no room for
-// comes over TCP.
+// LongText answers with a TXT record of so many octets, at most 64,000, in pieces of 255.
 func LongText(octets int) Act {
 	return func(q *Query) []Packet {
 		m := q.reply()
