@@ -14,6 +14,7 @@ type known struct {
 	on       kinds   // in the default set of these kinds
 	needs    string  // what has to be done before it answers
 	allow    bool    // it lists good senders only
+	test     string  // a Zone.Test
 	example  string  // an entry that makes sense, where a bare one does not
 }
 

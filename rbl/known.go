@@ -93,7 +93,7 @@ var catalogue = []known{
 			{"127.0.0.4", 0, "brown: not yet black"},
 			{"127.0.0.5", 0, "none: not to be listed"},
 		}},
-	{zone: "dbl.spamhaus.org", kinds: listsNames, operator: spamhaus, on: listsNames, url: spamhausURL,
+	{zone: "dbl.spamhaus.org", kinds: listsNames, operator: spamhaus, on: listsNames, url: spamhausURL, test: "dbltest.com",
 		codes: "127.0.1.[2;4..6;102..106]",
 		weights: []worth{
 			{"127.0.1.[2;4..6]", 40, ""},
@@ -109,7 +109,7 @@ var catalogue = []known{
 			{"127.0.1.106", 0, "abused honest domain: botnet control"},
 		},
 		errors: []worth{{"127.0.1.255", 0, "it was asked about an address"}}},
-	{zone: "multi.uribl.com", kinds: listsNames, operator: uribl, on: listsNames, url: uriblURL,
+	{zone: "multi.uribl.com", kinds: listsNames, operator: uribl, on: listsNames, url: uriblURL, test: "test.uribl.com",
 		codes: withAny(2 | 4 | 8),
 		weights: []worth{
 			{withAny(2 | 4 | 8), 20, ""},
@@ -119,6 +119,7 @@ var catalogue = []known{
 		},
 		errors: []worth{{withAny(1), 0, refused}}},
 	{zone: "multi.surbl.org", kinds: listsNames, operator: surbl, on: listsNames, url: "https://surbl.org/surbl-analysis",
+		test:  "test.surbl.org",
 		codes: withAny(0xfe),
 		weights: []worth{
 			{withAny(0xfe), 20, ""},

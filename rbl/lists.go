@@ -2,17 +2,37 @@ package rbl
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
-	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // Lists asks a set of zones about clients and names. It is safe for concurrent use.
 //
 // It scores nothing of a zone that has not passed its own test (RFC 5782 5), which Run makes.
+//
+// It remembers what the zones said of the last clients, ListsOptions.Rows of them, and of a quarter as many names: a
+// stranger chooses the names, and may not drive the clients out. Each has at most 256 octets a row on average, the least
+// recently used go first, and all is lost at the end. What is forgotten is asked again. An answer holds as long as its
+// TTL says, but at least a minute and at most an hour; a failure holds for 30 seconds; what a zone said before its state
+// changed holds no more.
 type Lists struct {
-	zones []*Zone
+	resolver  asker
+	zones     []*Zone
+	watches   []*watch // of the zones, in their order
+	addresses *panel
+	names     *panel
+	now       func() time.Time
+	start     time.Time // of the process clock
+	stirred   chan struct{}
+	notices   notices
+
+	mu    sync.Mutex
+	epoch atomic.Uint32 // counts changes of state
 }
 
 // ListsOptions set up Lists.
@@ -21,76 +41,143 @@ type ListsOptions struct {
 	Rows int          // clients remembered; 0: 262,144
 }
 
+// asker is what Lists need of a resolver.
+type asker interface {
+	ask(l *Lane, name string, kind uint16, done func(Records))
+	lane(seats int) *Lane
+	clientLane() *Lane
+	whenUp(f func())
+	Lookup(ctx context.Context, name string, kind uint16) Records
+	Public() string
+}
+
 // NewLists makes Lists of zones, which may be of both kinds. Every zone is Untested until Run has tested it.
-func NewLists(r *Resolver, zones []*Zone, o ListsOptions) *Lists { return &Lists{zones: zones} }
+func NewLists(r *Resolver, zones []*Zone, o ListsOptions) *Lists { return newLists(r, zones, o) }
+
+func newLists(r asker, zones []*Zone, o ListsOptions) *Lists {
+	if o.Rows <= 0 {
+		o.Rows = defaultRows
+	}
+	l := &Lists{resolver: r, zones: zones, now: time.Now, stirred: make(chan struct{}, 1)}
+	l.start = l.now()
+	l.notices.told = o.Told
+	l.addresses = newPanel(l, o.Rows)
+	l.names = newPanel(l, max(o.Rows/4, 1))
+	for _, z := range zones {
+		w := &watch{lists: l, zone: z, since: l.start}
+		p, seats := l.addresses, zoneSeats
+		if z.Kind == OfNames {
+			p, seats = l.names, testSeats
+		}
+		w.seats = r.lane(seats)
+		p.watches = append(p.watches, w)
+		l.watches = append(l.watches, w)
+	}
+	r.whenUp(l.retest)
+	return l
+}
+
+// seconds reads the process clock, which no change of the wall clock moves. It begins at 1.
+func (l *Lists) seconds() uint32 { return uint32(l.now().Sub(l.start)/time.Second) + 1 }
 
 // Run tests every zone at once, then every 30 minutes, and an unhealthy one when its breaker ends, until ctx ends. It is
-// the only goroutine of Lists; nobody is scored without it.
-func (l *Lists) Run(ctx context.Context) { <-ctx.Done() }
+// the only goroutine of Lists; nobody is scored without it or Test.
+func (l *Lists) Run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-l.stirred:
+		}
+		now := l.now()
+		for _, w := range l.watches {
+			if w.due(now) {
+				w.begin()
+			}
+		}
+		next := l.tell(now)
+		for _, w := range l.watches {
+			next = w.sooner(next)
+		}
+		timer.Reset(next.Sub(l.now()))
+	}
+}
 
 // Test tests every zone once, side by side, and returns when all are tested or ctx ends.
-func (l *Lists) Test(ctx context.Context) {}
+func (l *Lists) Test(ctx context.Context) {
+	begun := make([]<-chan struct{}, len(l.watches))
+	for i, w := range l.watches {
+		begun[i] = w.begin()
+	}
+	for _, done := range begun {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return
+		}
+	}
+	l.tell(l.now().Add(hijackHold))
+}
+
+// retest has Run test all zones now: the resolver answers again, and may be another.
+func (l *Lists) retest() {
+	for _, w := range l.watches {
+		w.hasten()
+	}
+	l.stir()
+}
+
+// stir has Run look what is to be done.
+func (l *Lists) stir() {
+	select {
+	case l.stirred <- struct{}{}:
+	default:
+	}
+}
 
 // Check asks the zones of addresses about a client, all at once. When ctx ends, what has been answered counts and the
-// rest is Unknown, and goes on into the cache: with a ctx that has ended Check starts and does not wait.
-func (l *Lists) Check(ctx context.Context, client netip.Addr) Report { return Report{} }
+// rest is Unknown, and goes on into the cache: with a ctx that has ended Check starts and does not wait. The report has
+// an answer for each zone of addresses. Without an address it is the zero report.
+func (l *Lists) Check(ctx context.Context, client netip.Addr) Report {
+	if !client.IsValid() {
+		return Report{}
+	}
+	return l.addresses.check(ctx, ofAddress(client))
+}
 
 // CheckName asks the zones of names, as Check does. Names are of the client's choosing and take no seat from addresses.
-func (l *Lists) CheckName(ctx context.Context, name string) Report { return Report{} }
+// What is no host name of two labels or more is Unknown to all zones: nobody lists it, and some take the question for
+// abuse.
+func (l *Lists) CheckName(ctx context.Context, name string) Report {
+	if name == "" {
+		return Report{}
+	}
+	return l.names.check(ctx, l.names.ofName(name))
+}
 
 // Text asks for the TXT record of a listing, cleaned (RFC 5782 2.1): what the list has to say about the subject. Ask for
 // it only when it will be shown.
-func (l *Lists) Text(ctx context.Context, subject string, a *Answer) string { return "" }
-
-// States returns the health of each zone, in the order of the zones.
-func (l *Lists) States() []ZoneHealth { return nil }
-
-// State is the health of a zone. The zero state scores nothing.
-type State uint8
-
-// The states. Only OK scores.
-const (
-	Untested  State = iota // no test has ended yet
-	OK                     // its test entries answer as RFC 5782 says
-	ErrorCode              // it answers a code that says it refuses us
-	Inert                  // its test entry is not listed: emptied, dead
-	World                  // it lists what it must not: everybody
-	Hijacked               // somebody else answers in its place
-	Timeout                // no answer, or none of use
-)
-
-// String returns the state in the words of status and log.
-func (s State) String() string { return stateWords[min(s, Timeout)] }
-
-var stateWords = [...]string{"untested", "ok", "error-code", "inert", "world", "hijacked", "timeout"}
-
-// MarshalText writes the word.
-func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText reads the word.
-func (s *State) UnmarshalText(text []byte) error {
-	i := slices.Index(stateWords[:], string(text))
-	if i < 0 {
-		return fmt.Errorf("%q is no state of a zone", text)
+func (l *Lists) Text(ctx context.Context, subject string, a *Answer) string {
+	if a == nil || a.Zone == nil || a.Status != Listed {
+		return ""
 	}
-	*s = State(i)
-	return nil
+	s := subjectOf(a.Zone, subject)
+	name, ok := s.question(a.Zone)
+	if !ok {
+		return ""
+	}
+	text := l.resolver.Lookup(ctx, name, dns.TypeTXT).Text // printable
+	return strings.ReplaceAll(text, a.Zone.Name, a.Zone.Public)
 }
 
-// ZoneHealth is how one zone does, in the words of lists --json.
-type ZoneHealth struct {
-	Zone     string    `json:"zone"` // public name
-	Kind     string    `json:"kind"` // addresses or names
-	State    State     `json:"state"`
-	Since    time.Time `json:"since"`
-	Tested   time.Time `json:"tested"` // zero: never
-	Next     time.Time `json:"next"`   // test
-	Why      string    `json:"why,omitempty"`
-	Fix      string    `json:"fix,omitempty"`
-	Errors   []string  `json:"errors,omitempty"` // error codes seen, newest last, at most 8
-	Asked    uint64    `json:"asked"`            // questions about clients and names
-	Timeouts uint64    `json:"timeouts"`
-	Failures uint64    `json:"failures"`
-	Listed   uint64    `json:"listed"`
-	Share    float64   `json:"share"` // of the last 200 distinct public clients, those listed; -1: too few yet
+// States returns the health of each zone, in the order of the zones.
+func (l *Lists) States() []ZoneHealth {
+	states := make([]ZoneHealth, len(l.watches))
+	for i, w := range l.watches {
+		states[i] = w.health()
+	}
+	return states
 }

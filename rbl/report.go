@@ -19,10 +19,10 @@ func (s Status) String() string { return [...]string{"unknown", "clear", "listed
 type Answer struct {
 	Zone   *Zone
 	Status Status
+	Cached bool
 	Codes  []Code        // of a listing
 	TTL    time.Duration // for how long it holds, from when it was asked for
-	Cached bool
-	Why    string // why Unknown, for a reader
+	Why    string        // why Unknown, for a reader
 }
 
 // Report is what all zones said of one subject, in the order of the zones. The zero report knows nothing.

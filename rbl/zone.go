@@ -32,7 +32,11 @@ type Zone struct {
 	URL      string   // where a sender can look himself up, or nothing
 	Needs    string   // what has to be done before the list answers: "registration of ...", or nothing
 	One      bool     // 127.0.0.1 is a code of this list and not a fault
+	Test     string   // what it lists for tests besides 127.0.0.2 or TEST (RFC 5782 5): an address, a name, or NoTest
 }
+
+// NoTest is the Test of a zone that lists nothing for tests: it can't be found inert.
+const NoTest = "none"
 
 // String returns the public name.
 func (z *Zone) String() string { return z.Public }
@@ -79,7 +83,7 @@ func newZone(kind Kind, name string, k *known) *Zone {
 	z := &Zone{Name: name, Public: publicName(name), Kind: kind}
 	z.IPv4, z.IPv6 = kind == OfAddresses, kind == OfAddresses && (k == nil || k.ipv6)
 	if k != nil {
-		z.Operator, z.URL, z.Needs, z.One, z.Errors = k.operator, k.url, k.needs, k.one, weights(k.errors)
+		z.Operator, z.URL, z.Needs, z.One, z.Errors, z.Test = k.operator, k.url, k.needs, k.one, weights(k.errors), k.test
 	}
 	return z
 }

@@ -1,0 +1,123 @@
+package rbl
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// benchLists makes lists of 8 healthy zones that know so many clients, one in eight of them listed.
+func benchLists(b *testing.B, clients int) *Lists {
+	var zones []*Zone
+	for i := range 8 {
+		zones = append(zones, zone(b, fmt.Sprintf("bl%d.example", i)))
+	}
+	l := newLists(quickDNS{}, zones, ListsOptions{Rows: max(clients*5/4, 1)}) // the shards are not filled evenly
+	l.Test(context.Background())
+	for i := range clients {
+		l.Check(context.Background(), benchClient(i))
+	}
+	return l
+}
+
+// quickDNS answers at once: the test entry and one client in eight are listed, by one zone.
+type quickDNS struct{}
+
+func (quickDNS) lane(int) *Lane                                     { return nil }
+func (quickDNS) clientLane() *Lane                                  { return nil }
+func (quickDNS) whenUp(func())                                      {}
+func (quickDNS) Public() string                                     { return "" }
+func (quickDNS) Lookup(context.Context, string, uint16) (r Records) { return r }
+func (quickDNS) ask(_ *Lane, name string, _ uint16, done func(Records)) {
+	if name[:9] == "2.0.0.127" || name[0] == '8' && name[len(name)-9] == '3' {
+		done(Records{Outcome: Found, TTL: time.Hour, Addresses: listedAs})
+		return
+	}
+	done(Records{Outcome: Missing, TTL: time.Hour})
+}
+
+var listedAs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 2})}
+
+func benchClient(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)})
+}
+
+// BenchmarkClientKnown is a client whose answers are all in the cache.
+func BenchmarkClientKnown(b *testing.B) {
+	l := benchLists(b, 100_000)
+	b.ReportAllocs()
+	var n atomic.Uint32
+	ctx := context.Background()
+	b.SetParallelism(4) // 8 goroutines on 2 cores
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		i := int(n.Add(1)) * 7919
+		for pb.Next() {
+			if r := l.Check(ctx, benchClient(i%100_000)); !r.Answers[0].Cached {
+				b.Fatal("not in the cache")
+			}
+			i += 7
+		}
+	})
+}
+
+// BenchmarkRowHit is the cache alone: finding a client's row and reading what 8 zones say in it.
+func BenchmarkRowHit(b *testing.B) {
+	l := benchLists(b, 100_000)
+	b.ReportAllocs()
+	var n atomic.Uint32
+	b.SetParallelism(4) // 8 goroutines on 2 cores
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		i := int(n.Add(1)) * 7919
+		answers := make([]Answer, 8)
+		for pb.Next() {
+			s := subject{addr: benchClient(i % 100_000)}
+			s.key = s.addr.As16()
+			if l.addresses.read(answers, l.addresses.rows.shard(s.key).get(s.key), s, l.seconds()) != 0 {
+				b.Fatal("not in the cache")
+			}
+			i += 7
+		}
+	})
+}
+
+// BenchmarkClientNew is a client that 8 lists are asked about, without the time of the DNS.
+func BenchmarkClientNew(b *testing.B) {
+	l := benchLists(b, 0)
+	l.addresses.rows = newRows(100_000)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		l.Check(context.Background(), netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)}))
+	}
+}
+
+// BenchmarkOctetsPerClient fills the cache with a million clients of 8 lists and reports the heap that each takes.
+func BenchmarkOctetsPerClient(b *testing.B) {
+	const clients = 1_000_000
+	for range b.N {
+		before := heap()
+		l := benchLists(b, clients)
+		after := heap()
+		known := 0
+		for i := range l.addresses.rows.shards {
+			known += l.addresses.rows.shards[i].lru.Len()
+		}
+		b.ReportMetric(float64(after-before)/float64(known), "octets/client")
+		b.ReportMetric(float64(known), "clients")
+		runtime.KeepAlive(l)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

@@ -1,0 +1,204 @@
+package rbl
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// said is what the model knows of one answer of one zone.
+type said struct {
+	what  what
+	codes []Code
+	until time.Time
+}
+
+// TestTheRowsKeepWhatAMapWithAClockWouldKeep plays answers, changes of state and time against a map of single answers.
+func TestTheRowsKeepWhatAMapWithAClockWouldKeep(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		zones := make([]*Zone, rapid.IntRange(1, 9).Draw(rt, "zones"))
+		for i := range zones {
+			zones[i] = zone(t, fmt.Sprintf("bl%d.example", i))
+		}
+		l := newRig(zones...).Lists
+		now := l.start
+		l.now = func() time.Time { return now }
+		for _, w := range l.watches {
+			w.state.Store(uint32(OK))
+		}
+		model := map[string]said{}
+		name := func(c, z int) string { return fmt.Sprint(c, " ", z) }
+		rt.Repeat(map[string]func(*rapid.T){
+			"answers": func(rt *rapid.T) {
+				c := rapid.IntRange(0, 3).Draw(rt, "client")
+				s := ofAddress(client(c))
+				f := &flight{subject: s, slots: make([]slot, len(zones)), done: make(chan struct{})}
+				shard := l.addresses.rows.shard(s.key)
+				for i := range zones {
+					if rapid.Bool().Draw(rt, "this zone") {
+						e := drawEntry(rt, l)
+						f.slots[i] = slot{entry: e, asked: true, answered: true}
+						model[name(c, i)] = said{e.what, e.codes, l.start.Add(time.Duration(e.expires-1) * time.Second)}
+					}
+				}
+				shard.mu.Lock()
+				l.addresses.land(shard, f)
+				shard.mu.Unlock()
+			},
+			"time": func(rt *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(0, 4000_000).Draw(rt, "ms")) * time.Millisecond)
+			},
+			"state": func(rt *rapid.T) {
+				i := rapid.IntRange(0, len(zones)-1).Draw(rt, "zone")
+				l.change(l.watches[i], Notice{State: World})
+				l.change(l.watches[i], Notice{State: OK})
+				for c := range 4 {
+					delete(model, name(c, i))
+				}
+			},
+			"": func(rt *rapid.T) {
+				for c := range 4 {
+					s := ofAddress(client(c))
+					got := make([]Answer, len(zones))
+					l.addresses.read(got, l.addresses.rows.shard(s.key).get(s.key), s, l.seconds())
+					for i, a := range got {
+						check(rt, a, model[name(c, i)], now)
+					}
+				}
+			},
+		})
+	})
+}
+
+// drawEntry draws an answer as hear makes it.
+func drawEntry(rt *rapid.T, l *Lists) entry {
+	e := entry{what: what(rapid.IntRange(int(whatClear), int(whatListed)+maxCodes).Draw(rt, "what")), epoch: l.epoch.Load()}
+	if e.what == whatListed {
+		e.what = whatClear
+	}
+	for range max(int(e.what)-int(whatListed), 0) {
+		var c Code
+		binary.Decode(rapid.SliceOfN(rapid.Byte(), 3, 3).Draw(rt, "code"), binary.BigEndian, &c)
+		e.codes = append(e.codes, c)
+	}
+	e.expires = l.seconds() + uint32(rapid.IntRange(30, 3600).Draw(rt, "TTL"))
+	return e
+}
+
+// check compares an answer with what the model knows.
+func check(rt *rapid.T, a Answer, m said, now time.Time) {
+	if m.what == whatNothing || !now.Before(m.until) {
+		if a.Cached {
+			rt.Fatalf("%s still says %+v", a.Zone.Name, a)
+		}
+		return
+	}
+	want := Unknown
+	switch {
+	case m.what == whatClear:
+		want = Clear
+	case m.what > whatListed:
+		want = Listed
+	}
+	if !a.Cached || a.Status != want || !slices.Equal(a.Codes, m.codes) || (want == Unknown) != (a.Why != "") {
+		rt.Fatalf("%s says %+v, want %v %v", a.Zone.Name, a, want, m.codes)
+	}
+	if end := now.Add(a.TTL); end.Before(m.until) || end.Sub(m.until) >= time.Second {
+		rt.Fatalf("%s holds until %v, want %v", a.Zone.Name, end, m.until)
+	}
+}
+
+func TestTheRowsAreBoundedInEntriesAndOctets(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		most, size int
+		rows       int // at most
+	}{
+		{"small rows: by entries", 4096, 24, 4096},
+		{"large rows: by octets", 4096, 1000, 4096 * rowOctets / (1000 + rowOverhead)},
+		{"one row larger than all", 1, 1000, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRows(c.most)
+			v := row(make([]byte, c.size))
+			count := func() (n, octets int) {
+				for i := range r.shards {
+					n += r.shards[i].lru.Len()
+					octets += r.shards[i].octets
+				}
+				return n, octets
+			}
+			for i := range 5 * c.most {
+				var k key
+				binary.BigEndian.PutUint32(k[:], uint32(i))
+				s := r.shard(k)
+				s.mu.Lock()
+				s.put(k, v)
+				s.put(k, v) // again: it counts once
+				s.mu.Unlock()
+			}
+			n, octets := count()
+			if n > c.rows || n < c.rows*9/10 || octets != n*(c.size+rowOverhead) {
+				t.Errorf("%d rows, %d octets; at most %d rows", n, octets, c.rows)
+			}
+			for i := range 5 * c.most {
+				var k key
+				binary.BigEndian.PutUint32(k[:], uint32(i))
+				s := r.shard(k)
+				s.lru.Remove(k)
+			}
+			if n, octets := count(); n != 0 || octets != 0 {
+				t.Errorf("%d rows with %d octets are left", n, octets)
+			}
+		})
+	}
+}
+
+func TestARowThatIsNoRowSaysNothing(t *testing.T) {
+	for _, v := range []row{"", "short", row(make([]byte, rowHead))} {
+		in := v.reader(8)
+		for range 8 {
+			if e, codes := in.next(); e.what != whatNothing || codes != "" {
+				t.Errorf("%q says %+v", v, e)
+			}
+		}
+	}
+}
+
+func TestARowOfEightZonesIsSmall(t *testing.T) {
+	entries := make([]entry, 8)
+	for i := range entries {
+		entries[i] = entry{what: whatClear, expires: 3600}
+	}
+	entries[3] = entry{what: whatListed + 2, expires: 3600, codes: []Code{{0, 0, 2}, {0, 0, 10}}}
+	if n := len(packRow(entries, 1, 1)); n != 30 {
+		t.Errorf("%d octets", n)
+	}
+}
+
+func TestNamesHaveRowsOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(zone(t, "bl.example"), ofNames(zone(t, "dbl.example")))
+		r.run(t)
+		r.dns.set("bl.example", healthy(badEntry+"=127.0.0.2"))
+		r.Check(t.Context(), bad)
+		for i := range 5000 {
+			r.CheckName(t.Context(), fmt.Sprintf("host%d.example.com", i))
+		}
+		if a := r.Check(t.Context(), bad).Answers[0]; !a.Cached {
+			t.Error("names have driven out an address")
+		}
+		n := 0
+		for i := range r.names.rows.shards {
+			n += r.names.rows.shards[i].lru.Len()
+		}
+		if n > 250 || n < 200 {
+			t.Errorf("%d rows of names", n)
+		}
+	})
+}
