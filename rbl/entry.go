@@ -36,7 +36,7 @@ func (e *Entry) UnmarshalText(text []byte) error {
 
 func parseEntry(text string) (Entry, error) {
 	if divided(text) {
-		return Entry{}, fmt.Errorf("%.100q: an entry has no blank or comma in it; write each list as an entry of its own", masked(text))
+		return Entry{}, fmt.Errorf("%.100q: an entry has no blank or comma in it; write each list as an entry of its own", Masked(text))
 	}
 	rest, weight, weighted := text, "", false
 	if i := strings.LastIndexByte(text, '*'); i >= 0 {
@@ -57,7 +57,7 @@ func parseEntry(text string) (Entry, error) {
 		var ok bool
 		if e.Weight, ok = parseWeight(weight); !ok {
 			return Entry{}, fmt.Errorf("%s: weight %.20q: write a number from -99.9 to 99.9 with at most one decimal, as in %s*2.5",
-				publicName(e.Zone), masked(weight), publicName(e.Zone))
+				publicName(e.Zone), Masked(weight), publicName(e.Zone))
 		}
 	}
 	return e, nil
@@ -113,13 +113,13 @@ func checkZone(zone string) error {
 		return errors.New("no list: an entry begins with its name, as in zen.spamhaus.org=127.0.0.[2..11]*5")
 	}
 	if err := hostName(zone); err != nil {
-		return fmt.Errorf("%.100q %w", masked(zone), err)
+		return fmt.Errorf("%.100q %w", Masked(zone), err)
 	}
 	switch {
 	case !strings.Contains(zone, "."):
-		return fmt.Errorf("%q is no list: its name has a dot, as in zen.spamhaus.org", masked(zone))
+		return fmt.Errorf("%q is no list: its name has a dot, as in zen.spamhaus.org", Masked(zone))
 	case len(zone) > maxZone:
-		return fmt.Errorf("%.100q is too long for a list: at most %d octets leave room for an address", masked(zone), maxZone)
+		return fmt.Errorf("%.100q is too long for a list: at most %d octets leave room for an address", Masked(zone), maxZone)
 	}
 	return nil
 }
@@ -191,7 +191,7 @@ func (e Entry) MarshalText() ([]byte, error) {
 }
 
 // String writes the entry with a key in it masked.
-func (e Entry) String() string { return e.as(masked(e.Zone)) }
+func (e Entry) String() string { return e.as(Masked(e.Zone)) }
 
 // as writes the entry with another name for its zone.
 func (e Entry) as(zone string) string {

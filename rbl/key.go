@@ -72,8 +72,8 @@ func looksLikeKey(label string) bool {
 	return letters > 0 && digits > 0 && letters+digits >= 16
 }
 
-// masked returns text that somebody wrote, which may be no zone at all, with what is or may be a key masked.
-func masked(text string) string {
+// Masked returns text that somebody wrote, which may be no zone at all, with what is or may be a key masked.
+func Masked(text string) string {
 	lower := strings.ToLower(text)
 	for _, s := range services {
 		if i := strings.LastIndex(lower, "."+s.domain); i >= 0 && len(lower) == len(text) {

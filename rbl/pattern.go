@@ -137,7 +137,7 @@ func ParsePattern(text string) (Pattern, error) {
 
 // patternError quotes what somebody has written, which may be a key at the wrong place.
 func patternError(text, wrong string) error {
-	return fmt.Errorf("codes %.60q: %s", masked(text), wrong)
+	return fmt.Errorf("codes %.60q: %s", Masked(text), wrong)
 }
 
 // cutOctet cuts the first octet off, with its brackets.
@@ -194,7 +194,7 @@ func (s *octetSet) parse(octet string) (wrong string) {
 
 func octetHint(octet string) string {
 	return fmt.Sprintf("octet %.20q: write a number from 0 to 255, or such numbers and ranges in brackets, as in [2..11;13]",
-		masked(octet))
+		Masked(octet))
 }
 
 // number reads an octet as Postfix does: decimal, whatever zeros it begins with.

@@ -35,10 +35,17 @@ type Report struct {
 // Score adds up what the listings are worth, as Sum does.
 func (r Report) Score() Score { return Sum(r) }
 
-// Strongest returns the listing with the highest positive score, which a refusal names, or nil.
+// Strongest returns the listing with the highest positive score, which a refusal names, or nil. Of equals the first is
+// returned.
 func (r Report) Strongest() *Answer {
-	_, a := Strongest(r)
-	return a
+	var strongest *Answer
+	var most Score
+	for i := range r.Answers {
+		if s := r.Answers[i].Score(); s > most {
+			strongest, most = &r.Answers[i], s
+		}
+	}
+	return strongest
 }
 
 // Complete reports whether no zone is Unknown. The zero report, for which nobody was asked, is not complete.

@@ -79,6 +79,33 @@ func TestOneAddressOnFourListsOfOneHouse(t *testing.T) {
 	}
 }
 
+// TestOneHouseOverSeveralReports is Sum: what a list says of the address, of the greeting and of the sender is one opinion
+// of its operator.
+func TestOneHouseOverSeveralReports(t *testing.T) {
+	listed := func(kind Kind, entry string) Report {
+		z := zonesOf(t, kind, entry)[0]
+		return Report{Answers: []Answer{{Zone: z, Status: Listed, Codes: []Code{{0, 0, 2}, {0, 1, 2}}}, {Zone: z, Codes: []Code{{0, 0, 2}}}}}
+	}
+	zen, dbl := listed(OfAddresses, "zen.spamhaus.org=127.0.0.2*3"), listed(OfNames, "dbl.spamhaus.org=127.0.1.2*4")
+	one, good := listed(OfNames, "one.test*2.5"), listed(OfAddresses, "one.test*-1")
+	for _, c := range []struct {
+		name string
+		of   []Report
+		want Score
+	}{
+		{"the same list about two names", []Report{one, one}, 25},
+		{"two lists of one operator", []Report{zen, dbl}, 40},
+		{"two lists of one operator, the other way round", []Report{dbl, zen, dbl}, 40},
+		{"two operators", []Report{zen, one, dbl}, 65},
+		{"one that nobody runs with us, for and against", []Report{good, one, good}, 15},
+		{"no report", nil, 0},
+	} {
+		if got := Sum(c.of...); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
 func TestCodesAndScoresAreWrittenOneWay(t *testing.T) {
 	for s, want := range map[Score]string{0: "0.0", 5: "0.5", -5: "-0.5", 50: "5.0", -999: "-99.9"} {
 		if j, err := s.MarshalJSON(); s.String() != want || string(j) != want || err != nil {

@@ -5,8 +5,8 @@ package rbl
 // lowest of those that speak for the sender. What is Unknown counts nothing.
 func Sum(reports ...Report) Score {
 	type opinion struct {
-		operator      string
-		against, kind Score
+		operator          string
+		against, inFavour Score
 	}
 	var opinions []opinion // a handful, so a search is cheaper than a map
 	for i := range reports {
@@ -28,28 +28,14 @@ func Sum(reports ...Report) Score {
 				opinions = append(opinions, opinion{operator: operator})
 			}
 			o := &opinions[at]
-			o.against, o.kind = max(o.against, score), min(o.kind, score)
+			o.against, o.inFavour = max(o.against, score), min(o.inFavour, score)
 		}
 	}
 	var sum Score
 	for _, o := range opinions {
-		sum += o.against + o.kind
+		sum += o.against + o.inFavour
 	}
 	return sum
-}
-
-// Strongest returns the listing with the highest positive score of several reports and whom it lists, or nil. Of equals
-// the first is returned.
-func Strongest(reports ...Report) (subject string, listing *Answer) {
-	var most Score
-	for i := range reports {
-		for j := range reports[i].Answers {
-			if a := &reports[i].Answers[j]; a.Score() > most {
-				most, subject, listing = a.Score(), reports[i].Subject, a
-			}
-		}
-	}
-	return subject, listing
 }
 
 // Score is what a listing is worth by its zone's weights; no other answer is worth anything.
