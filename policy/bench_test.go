@@ -15,8 +15,8 @@ func judgeAll(bound []Bound, q *Request, f *Facts) (hits int) {
 }
 
 // Three allocations are those of packages we use: netip makes an error of what is no address, and the public suffix list
-// asks netip as well, of a name that we put together.
-func TestACleanRecipientCostsThreeAllocationsAtMost(t *testing.T) {
+// asks netip as well, of a name that we put together. The fourth is the reason that says how many lists are clear.
+func TestACleanRecipientCostsFourAllocationsAtMost(t *testing.T) {
 	bound, exempt := Bind(Table(), nil, Enforce), &Exempt{}
 	s := build(with(stage(RCPT), ownDomains("example.com"), helo("smtp-out-193a.mailservers.example.net")))
 	s.f.Greetings[0].Name = s.q.Greeting.Name
@@ -27,7 +27,7 @@ func TestACleanRecipientCostsThreeAllocationsAtMost(t *testing.T) {
 			t.Error("a clean request is hit")
 		}
 	})
-	if allocs > 3 {
+	if allocs > 4 {
 		t.Errorf("%v allocations", allocs)
 	}
 }

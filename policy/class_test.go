@@ -133,14 +133,14 @@ func TestTheZeroExemptExemptsNobodyByAList(t *testing.T) {
 func TestWhatAClassSkips(t *testing.T) {
 	want := map[Class]string{
 		Outside:    "",
-		Local:      "helo ptr messageid",
-		Loopback:   "helo ptr messageid",
-		Auth:       "helo ptr messageid",
-		Submission: "helo ptr",
-		PrivateNet: "helo ptr messageid.M1 messageid.M8",
-		RelayHost:  "helo ptr messageid.M1 messageid.M8",
-		RelayNet:   "helo ptr",
-		Postmaster: "helo ptr",
+		Local:      "helo ptr rbl messageid",
+		Loopback:   "helo ptr rbl messageid",
+		Auth:       "helo ptr rbl messageid",
+		Submission: "helo ptr rbl",
+		PrivateNet: "helo ptr rbl messageid.M1 messageid.M8",
+		RelayHost:  "helo ptr rbl messageid.M1 messageid.M8",
+		RelayNet:   "helo ptr rbl",
+		Postmaster: "helo ptr rbl",
 		NullSender: "messageid.M1",
 	}
 	for c := Outside; c < classes; c++ {

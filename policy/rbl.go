@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -22,9 +21,6 @@ type RBL struct {
 	Names     []string    `toml:"names" about:"which names they are asked about: helo, sender (its domain), ptr (the client's name)"`
 }
 
-// MaxZones bounds a list of lists. A client costs a question to each zone; postscreen sites have ten.
-const MaxZones = 32
-
 // rbl is skipped by whom helo is skipped: those are ours, or carry other people's mail.
 func rblPolicy() Policy {
 	return Policy{
@@ -34,7 +30,8 @@ func rblPolicy() Policy {
 		Skip:   among(Local, Loopback, Auth, Submission, PrivateNet, RelayHost, RelayNet, Postmaster),
 		Cap:    RefuseAt - 1,
 		New: func() Settings {
-			return &RBL{Threshold: 5, Names: []string{"helo", "sender", "ptr"}}
+			return &RBL{Threshold: 5, Zones: rbl.Default(rbl.OfAddresses), NameZones: rbl.Default(rbl.OfNames),
+				Names: []string{"helo", "sender", "ptr"}}
 		},
 	}
 }
@@ -79,13 +76,12 @@ func (s *RBL) threshold() Score {
 // zoneMistakes finds what is wrong with the lists of one kind. misplaced says what to do with one of the other kind.
 func zoneMistakes(key string, entries []rbl.Entry, kind, other rbl.Kind, misplaced string) []Mistake {
 	var m []Mistake
-	if len(entries) > MaxZones {
-		m = append(m, Mistake{key, fmt.Sprintf("has %d lists: write %d at most, each costs a question a client", len(entries), MaxZones)})
-	}
+	var good []rbl.Entry
 	for _, e := range entries {
 		one := []rbl.Entry{e}
 		_, err := rbl.Zones(kind, one)
 		if err == nil {
+			good = append(good, e)
 			continue
 		}
 		text := err.Error()
@@ -94,7 +90,7 @@ func zoneMistakes(key string, entries []rbl.Entry, kind, other rbl.Kind, misplac
 		}
 		m = append(m, Mistake{key, text})
 	}
-	if _, err := rbl.Zones(kind, entries); err != nil && len(m) == 0 {
+	if _, err := rbl.Zones(kind, good); err != nil { // there are too many
 		m = append(m, Mistake{key, err.Error()})
 	}
 	return m
@@ -247,9 +243,16 @@ func (c *census) nothing(zones int) Verdict {
 	case zones == 0:
 		return Verdict{Reason: "no list is set"}
 	case c.unknown > 0:
-		return Verdict{Unknown: true, Reason: "not known of " + c.doubts.String() + "; " + strconv.Itoa(c.clear) + " lists are clear"}
+		return Verdict{Unknown: true, Reason: "not known of " + c.doubts.String() + "; " + c.clearLists()}
 	case c.clear == 0:
 		return unknown("what the lists say")
 	}
-	return Verdict{Reason: strconv.Itoa(c.clear) + " lists are clear"}
+	return Verdict{Reason: c.clearLists()}
+}
+
+func (c *census) clearLists() string {
+	if c.clear == 1 {
+		return "1 list is clear"
+	}
+	return strconv.Itoa(c.clear) + " lists are clear"
 }

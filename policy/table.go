@@ -9,6 +9,7 @@ func Table() []Policy {
 		nobodyPolicy(),
 		heloPolicy(),
 		ptrPolicy(),
+		rblPolicy(),
 		messageidPolicy(),
 	}
 }

@@ -10,7 +10,7 @@ import (
 // The first enforced objection decides, so the order is a promise.
 func TestTheOrderOfTheRules(t *testing.T) {
 	const want = "nobody.N1 helo.H1 helo.H17 helo.H2 helo.H3 helo.H4 helo.H5 helo.H6 helo.H7 helo.H8 helo.H9 helo.H10 " +
-		"helo.H11 helo.H12 helo.H13 helo.H14 helo.H16 ptr.P1 ptr.P2 messageid.M1 messageid.M2 messageid.M3 messageid.M4 messageid.M5 messageid.M8"
+		"helo.H11 helo.H12 helo.H13 helo.H14 helo.H16 ptr.P1 ptr.P2 rbl.L1 messageid.M1 messageid.M2 messageid.M3 messageid.M4 messageid.M5 messageid.M8"
 	var names []string
 	for _, b := range Bind(Table(), nil, Enforce) {
 		names = append(names, b.Name)
@@ -29,6 +29,7 @@ func TestThePolicies(t *testing.T) {
 		"nobody":    {[]Stage{RCPT, NotSMTP}, 0},
 		"helo":      {[]Stage{RCPT}, 40},
 		"ptr":       {[]Stage{RCPT}, 20},
+		"rbl":       {[]Stage{RCPT}, 49},
 		"messageid": {[]Stage{Data}, 40},
 	}
 	for _, p := range Table() {
@@ -147,7 +148,7 @@ func TestTheDefaults(t *testing.T) {
 			}
 		case *PTR:
 		case *RBL:
-			if s.Threshold != 5 || strings.Join(s.Names, " ") != "helo sender ptr" || len(s.Check()) > 0 {
+			if s.Threshold != 5 || strings.Join(s.Names, " ") != "helo sender ptr" || len(s.Zones) == 0 || len(s.NameZones) == 0 || len(s.Check()) > 0 {
 				t.Errorf("%+v", s)
 			}
 		case *MessageID:
