@@ -15,12 +15,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"eximpolicyd/policy"
+	"eximpolicyd/rbl"
 )
 
 // difference is empty if two configurations are the same.
 func difference(got, want *Config) string {
 	return cmp.Diff(want, got, cmp.AllowUnexported(extra{}),
 		cmp.Comparer(func(a, b *policy.Prefixes) bool { return reflect.DeepEqual(a, b) }),
+		cmp.Comparer(func(a, b rbl.Pattern) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }))
 }

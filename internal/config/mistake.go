@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"eximpolicyd/rbl"
 )
 
 // Mistake is one thing that is wrong with a configuration.
@@ -74,8 +76,11 @@ func (m Mistakes) sorted(main string) Mistakes {
 	return m
 }
 
-// printable makes text of a file, or of an error about it, fit for one line of a terminal.
+// printable makes text of a file, or of an error about it, fit for one line of a terminal. The key of a paid list may
+// stand anywhere in a file that is wrong, and must not be shown; it is masked before the text is cut, or a half of it
+// would pass.
 func printable(s string, most int) string {
+	s = masked(s)
 	cut := len(s) > most
 	if cut {
 		for most > 0 && !utf8.RuneStart(s[most]) {
@@ -93,6 +98,29 @@ func printable(s string, most int) string {
 		s += "..."
 	}
 	return s
+}
+
+// masked masks what may be the key of a list in every word that may be the name of one; a masked one stays as it is.
+func masked(s string) string {
+	if !strings.Contains(s, ".") {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		end := strings.IndexFunc(s, func(c rune) bool { return c != '.' && c != '*' && !bare(byte(min(c, 0x7f))) })
+		if end < 0 {
+			end = len(s)
+		}
+		if word := s[:end]; strings.Contains(word, ".") {
+			b.WriteString(rbl.Masked(word))
+		} else {
+			b.WriteString(word)
+		}
+		_, size := utf8.DecodeRuneInString(s[end:])
+		b.WriteString(s[end : end+size])
+		s = s[end+size:]
+	}
+	return b.String()
 }
 
 // quoted shows a value of the file.

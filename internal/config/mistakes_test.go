@@ -144,6 +144,53 @@ func TestFourServersAreEnough(t *testing.T) {
 	}
 }
 
+// The key of a paid list is in the file, and whatever is wrong there it is in no mistake, nor is a half of it.
+func TestNoMistakeShowsTheKeyOfAList(t *testing.T) {
+	const key = "0123456789abcdefghijklmnop"
+	zone := key + ".zen.dq.spamhaus.net"
+	long := strings.Repeat("x", 60) + "."
+	for _, text := range []string{
+		`zones = "` + zone + `"`,
+		`zones = ` + zone,
+		`zones = [` + zone + `]`,
+		`zones = ["` + zone + `]`,
+		`zones = ["` + zone + `" "b"]`,
+		`zones = ["` + zone + `=127.0.0.[2"]`,
+		`zones = ["` + zone + `*1.23"]`,
+		`zones = ["` + zone + `:127.0.0.2"]`,
+		`zones = ["` + zone + `", "` + zone + `"]`,
+		`zones = ["` + strings.ToUpper(zone) + ` one.test"]`,
+		`zones = ["` + key + `.dbl.dq.spamhaus.net"]`,
+		`zones = ["` + key + `"]`,
+		`zones = ["https://` + zone + `/"]`,
+		`zones = ["` + long + zone + `=127.0.0.[2"]`,
+		`zones = "` + long + zone + `"`,
+		`zones."` + zone + `" = 5`,
+		`zones.` + zone + ` = 5`,
+		`"` + zone + `" = 5`,
+		`"` + long + zone + `" = 5`,
+		zone + ` = 5`,
+		zone,
+		"zones = [\n\"one.test\",\n" + zone + ` = 5`,
+		"[policy." + zone + "]",
+		"[policy.rbl.\"" + zone + "\"]\na = 1",
+		"[[" + zone + "]]",
+		`mode = "` + zone + `"`,
+		`rules = {"` + zone + `" = "off"}`,
+		"[own]\nnames = [\"" + zone + ".\", \"*." + zone + "\"]\ndomains = \"" + zone + "\"",
+		"[dns]\nservers = [\"" + zone + "\"]",
+		"[exempt]\nallow = [\"" + zone + "\"]",
+		"[listen]\nsocket = \"" + zone + "\"\ngroup = \"" + zone + "\"",
+		"[policy.messageid]\nexcept_senders = [\"" + zone + "=127.0.0.2\"]",
+		"[policy.helo]\nproviders = [\"" + zone + "=127.0.0.2\"]",
+	} {
+		got := mistakesOf(t, "[policy.rbl]\n"+text+"\n").Error()
+		if strings.Contains(strings.ToLower(got), key[:8]) {
+			t.Errorf("%s\nis told as\n%s", text, got)
+		}
+	}
+}
+
 func TestAllMistakesInOneFileAreReportedAtTheirPlaces(t *testing.T) {
 	all := seeds()
 	if len(all) < 50 {

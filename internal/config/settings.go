@@ -11,6 +11,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"eximpolicyd/policy"
+	"eximpolicyd/rbl"
 )
 
 // settingKeys are the fields of a policy's settings that have a toml tag. An about tag has the line that explains one.
@@ -126,10 +127,29 @@ func (a *arg) slice(dst reflect.Value) {
 		return
 	}
 	dst.Set(reflect.MakeSlice(dst.Type(), len(a.value.list), len(a.value.list)))
-	for i := range a.value.list {
-		item := &arg{a.reader, a.key, &a.value.list[i]}
+	i := 0
+	items(a, func(item *arg) (any, bool) {
+		bad := len(a.mistakes)
 		item.decode(dst.Index(i))
+		id := identity(dst.Index(i), i)
+		i++
+		return id, len(a.mistakes) == bad
+	})
+}
+
+// sameZone is what makes two entries of a block list the same: their weights may differ, and then one of them is wrong.
+type sameZone rbl.Entry
+
+// String returns the entry with a key in it masked.
+func (z sameZone) String() string { return rbl.Entry(z).String() }
+
+// identity returns what stands for an item when doubles are looked for. Most lists may have the same item twice, which
+// does no harm; the nth item is then no other's double.
+func identity(item reflect.Value, n int) any {
+	if e, ok := item.Interface().(rbl.Entry); ok {
+		return sameZone{Zone: e.Zone, Codes: e.Codes}
 	}
+	return n
 }
 
 // typeOf says what a field wants.
@@ -187,7 +207,10 @@ func write(v reflect.Value) string {
 		for i := range items {
 			items[i] = write(v.Index(i))
 		}
-		return "[" + strings.Join(items, ", ") + "]"
+		if line := strings.Join(items, ", "); len(line) <= 100 {
+			return "[" + line + "]"
+		}
+		return "[\n  " + strings.Join(items, ",\n  ") + ",\n]"
 	}
 	return ""
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"eximpolicyd/rbl"
 )
 
 // doc is a file as a tree.
@@ -94,14 +96,15 @@ func names(path []part) []string {
 	return list
 }
 
-// joined writes a path for a reader.
+// joined writes a path for a reader. A zone without quotes where a key must be is a path, which begins with the zone's own
+// key.
 func joined(path []string) string {
 	var b strings.Builder
 	for i, p := range path {
 		if i > 0 {
 			b.WriteByte('.')
 		}
-		b.WriteString(keyWord(p))
+		b.WriteString(keyWord(rbl.Masked(p)))
 	}
 	return printable(b.String(), 120)
 }
