@@ -45,7 +45,7 @@ func (r *Resolver) Confirm(ctx context.Context, addr netip.Addr) PTR {
 	if !addr.IsValid() {
 		return PTR{Note: "no address"}
 	}
-	p := r.confirm(ended(), addr) // what is remembered
+	p := r.confirm(over, addr) // what is remembered
 	if !p.Late {
 		return p
 	}
@@ -67,12 +67,12 @@ func (r *Resolver) Confirm(ctx context.Context, addr netip.Addr) PTR {
 	}
 }
 
-// ended returns a context that has ended.
-func ended() context.Context {
+// over is a context that has ended: a question that is asked with it is started and not waited for.
+var over = func() context.Context {
 	ctx, end := context.WithCancel(context.Background())
 	end()
 	return ctx
-}
+}()
 
 // confirm looks both ways.
 func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
@@ -89,7 +89,7 @@ func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
 		kind = dns.TypeA
 	}
 	for _, name := range p.Names {
-		r.Lookup(ended(), name, kind) // all side by side
+		r.Lookup(over, name, kind) // all side by side
 	}
 	var confirmed []string
 	for _, name := range p.Names {

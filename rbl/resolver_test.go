@@ -97,13 +97,13 @@ func TestManyAskersOfOneNameAreOneQuestion(t *testing.T) {
 func TestAnAskerWhoDoesNotWaitStartsTheQuestionForTheNext(t *testing.T) {
 	srv, r := scripted(t, "mx.example.com. 300 IN A 192.0.2.1")
 	srv.Delay("mx.example.com", 50*time.Millisecond)
-	if rec := r.Lookup(ended(), "mx.example.com", dns.TypeA); rec.Outcome != Unanswered {
+	if rec := r.Lookup(over, "mx.example.com", dns.TypeA); rec.Outcome != Unanswered {
 		t.Fatal(rec)
 	}
 	if rec := r.Lookup(t.Context(), "mx.example.com", dns.TypeA); rec.Outcome != Found {
 		t.Fatal(rec)
 	}
-	if rec := r.Lookup(ended(), "mx.example.com", dns.TypeA); rec.Outcome != Found {
+	if rec := r.Lookup(over, "mx.example.com", dns.TypeA); rec.Outcome != Found {
 		t.Fatal("what is remembered needs no waiting:", rec)
 	}
 	if n := srv.Count("mx.example.com"); n != 1 {
@@ -233,7 +233,7 @@ func TestAReverseLookupThatFailsIsUnknown(t *testing.T) {
 			t.Errorf("%s: %+v", client, p)
 		}
 	}
-	if p := r.Confirm(ended(), netip.MustParseAddr("192.0.2.2")); p.Status != PTRUnknown || !p.Late {
+	if p := r.Confirm(over, netip.MustParseAddr("192.0.2.2")); p.Status != PTRUnknown || !p.Late {
 		t.Errorf("not waited for: %+v", p)
 	}
 }
