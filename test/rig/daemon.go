@@ -49,7 +49,7 @@ type Decision struct {
 // Serve starts a daemon on the site's socket with a configuration and more
 // flags, and returns when it listens. The configuration must not have a table
 // [log]: that is ours, and log.level is debug, so that every stage has a line.
-// Without a table [dns] in it the daemon asks no DNS.
+// Without [dns] or dns.servers in it the daemon asks no DNS.
 func (s *Site) Serve(binary, config string, flags ...string) (*Daemon, error) {
 	s.daemons++
 	d := &Daemon{
@@ -78,7 +78,7 @@ func (s *Site) Serve(binary, config string, flags ...string) (*Daemon, error) {
 
 func (d *Daemon) write(config string) error {
 	text := "log = {format = \"json\", level = \"debug\"}\n" + config
-	if !strings.Contains(config, "[dns]") {
+	if !strings.Contains(config, "[dns]") && !strings.Contains(config, "dns.servers") {
 		text += "\n[dns]\nask = \"off\"\n"
 	}
 	if err := os.WriteFile(d.config, []byte(text), 0o644); err != nil {

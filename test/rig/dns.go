@@ -34,7 +34,7 @@ type DNS struct {
 // Served is what a DNS knows. The zero value knows nothing.
 type Served struct {
 	Lists   []List
-	Records []string                  // of local data, "mx.example.org. A 192.0.2.1"
+	Records []string                  // of the zone ".", "mx.example.org. A 192.0.2.1"
 	Other   map[string]netip.AddrPort // zones whose questions unbound sends elsewhere: to a scripted server, or to nobody
 	// Port53 makes unbound listen on port 53 of a loopback address too, for Exim: resolv.conf can't name a port.
 	Port53 bool
@@ -115,6 +115,13 @@ func (d *DNS) Log() string {
 	return string(b)
 }
 
+func (d *DNS) write(name, text string) error {
+	if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o644); err != nil {
+		return fmt.Errorf("rig: %w", err)
+	}
+	return nil
+}
+
 func (d *DNS) output() string { return fmt.Sprintf("out-%d", d.launched) }
 
 // Close ends both servers and removes their files.
@@ -156,10 +163,14 @@ const ended = "rig: this was the end of"
 // The folder lies over unbound's, where a security profile lets unbound read.
 const servers = `set -e
 mount --bind %s /etc/unbound
-{ %s; echo "` + ended + ` rbldnsd"; } &
-{ unbound -d -p; echo "` + ended + ` unbound"; } &
+{ %s || :; echo "` + ended + ` rbldnsd"; } &
+{ unbound -d -p || :; echo "` + ended + ` unbound"; } &
 cat >/dev/null
 `
+
+// root begins the zone ".", whose data are Served.Records.
+const root = "$ORIGIN .\n$TTL 3600\n@ SOA ns.root.example. hostmaster.root.example. 1 600 300 86400 60\n@ NS ns.root.example.\n" +
+	"ns.root.example. A 127.0.0.1\n"
 
 func (d *DNS) launch(served Served) error {
 	var err error
@@ -173,8 +184,9 @@ func (d *DNS) launch(served Served) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(d.dir, "unbound.conf"), []byte(d.unboundConf(served)), 0o644); err != nil {
-		return fmt.Errorf("rig: %w", err)
+	err = join(d.write("unbound.conf", d.unboundConf(served)), d.write("root", root+strings.Join(served.Records, "\n")+"\n"))
+	if err != nil {
+		return err
 	}
 	d.launched++
 	out, err := os.Create(filepath.Join(d.dir, d.output()))
@@ -214,16 +226,16 @@ func (d *DNS) zoneFiles(lists []List) (string, error) {
 		text := fmt.Sprintf("$SOA 600 ns.%[1]s. hostmaster.%[1]s. 0 600 300 86400 60\n$NS 600 ns.%[1]s.\n"+
 			":127.0.0.2:https://%[1]s/?ip=$\n%[2]s%[3]s\n", l.Zone, test, l.Entries)
 		file := fmt.Sprintf("list-%d", i)
-		if err := os.WriteFile(filepath.Join(d.dir, file), []byte(text), 0o644); err != nil {
-			return "", fmt.Errorf("rig: %w", err)
+		if err := d.write(file, text); err != nil {
+			return "", err
 		}
 		argv = append(argv, l.Zone+":"+l.Type+":"+file)
 	}
 	return strings.Join(argv, " "), nil
 }
 
-// unboundConf is the packaged configuration as an administrator would add to it, but for the root: the zone "." is
-// local, and what lies below it goes to a server only where a zone says so.
+// unboundConf is the packaged configuration as an administrator would add to it, but for the root: unbound has the zone
+// "." itself, and asks a server only where a stub zone says so.
 func (d *DNS) unboundConf(served Served) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "server:\n  chroot: \"\"\n  pidfile: \"\"\n  use-syslog: no\n  log-servfail: yes\n  do-ip6: no\n"+
@@ -237,9 +249,8 @@ func (d *DNS) unboundConf(served Served) string {
 			b.WriteString("  do-tcp: no\n") // somebody listens on port 53 of every address; of UDP Linux lets us have this one
 		}
 	}
-	b.WriteString("  local-zone: \".\" static\n")
-	for _, r := range served.Records {
-		fmt.Fprintf(&b, "  local-data: '%s'\n", r)
+	for _, net := range []string{"2.0.192.in-addr", "100.51.198.in-addr", "113.0.203.in-addr", "8.b.d.0.1.0.0.2.ip6"} {
+		fmt.Fprintf(&b, "  local-zone: \"%s.arpa.\" nodefault\n", net) // the networks of examples have no names elsewhere
 	}
 	stubs := map[string]netip.AddrPort{}
 	for _, l := range served.Lists {
@@ -248,10 +259,8 @@ func (d *DNS) unboundConf(served Served) string {
 	for zone, server := range served.Other {
 		stubs[zone] = server
 	}
-	for zone := range stubs {
-		fmt.Fprintf(&b, "  local-zone: \"%s.\" transparent\n", zone)
-	}
-	b.WriteString("remote-control:\n  control-enable: no\n")
+	b.WriteString("remote-control:\n  control-enable: no\n" +
+		"auth-zone:\n  name: \".\"\n  zonefile: root\n  for-upstream: yes\n  for-downstream: no\n  fallback-enabled: no\n")
 	for zone, server := range stubs {
 		fmt.Fprintf(&b, "stub-zone:\n  name: \"%s.\"\n  stub-addr: %s@%d\n", zone, server.Addr(), server.Port())
 	}
@@ -269,7 +278,8 @@ func (d *DNS) answers(served Served) bool {
 			}
 		}
 	}
-	return ask(d.Addr(), ".", dns.TypeNS) != nil
+	r := ask(d.Addr(), ".", dns.TypeNS)
+	return r != nil && len(r.Answer) > 0
 }
 
 // ask puts a question once and returns what came back, or nil.

@@ -56,7 +56,8 @@ func Check() error {
 			return fmt.Errorf("rig: %s is missing: apt-get install -y --no-install-recommends %s", tool.file, tool.pkg)
 		}
 	}
-	out, err := exec.Command("/usr/sbin/exim4", "-bV").Output()
+	// Without a network: Exim looks for the name of the machine, and here nothing says yet whom it may ask.
+	out, err := exec.Command("/usr/bin/unshare", "--net", "/usr/sbin/exim4", "-bV").Output()
 	if err != nil {
 		return fmt.Errorf("rig: exim4 -bV: %w: apt-get install -y --no-install-recommends exim4-daemon-heavy", err)
 	}
