@@ -96,7 +96,7 @@ func (w *slowDNS) CheckName(ctx context.Context, name string) rbl.Report {
 func (w *slowDNS) report(ctx context.Context, what, subject string) rbl.Report {
 	r := rbl.Report{Subject: subject, Answers: []rbl.Answer{{Zone: testZone(), Status: rbl.Unknown}}}
 	if r.Late = !w.wait(ctx, what+" "+subject, w.takes); !r.Late {
-		r.Answers[0].Status = rbl.Listed
+		r.Answers[0].Status, r.Answers[0].Codes = rbl.Listed, []rbl.Code{{0, 0, 2}}
 	}
 	return r
 }
@@ -112,7 +112,15 @@ func (w *slowDNS) Text(ctx context.Context, subject string, _ *rbl.Answer) strin
 var allNames = Names{HELO: true, Sender: true, PTR: true}
 
 func testZone() *rbl.Zone {
-	return &rbl.Zone{Name: "list.example", Public: "list.example", Weights: []rbl.Weight{{Score: 50}}}
+	var e rbl.Entry
+	if err := e.UnmarshalText([]byte("list.example=127.0.0.2*5")); err != nil {
+		return nil
+	}
+	zones, err := rbl.Zones(rbl.OfAddresses, []rbl.Entry{e})
+	if err != nil {
+		return nil
+	}
+	return zones[0]
 }
 
 // say changes what is answered.

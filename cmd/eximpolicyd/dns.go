@@ -208,11 +208,15 @@ func (s *server) told(n rbl.Notice) {
 	if n.Fix != "" {
 		about = append(about, "fix", n.Fix)
 	}
-	if n.Zone == "" {
-		say("the resolver has changed its state", about...)
+	switch {
+	case n.State == n.Was:
+		log.Warn("a list answered what counts nothing", "list", n.Zone, "why", n.Text)
 		return
+	case n.Zone == "":
+		say("the resolver has changed its state", about...)
+	default:
+		say("a list has changed its state", append([]any{"list", n.Zone}, about...)...)
 	}
-	say("a list has changed its state", append([]any{"list", n.Zone}, about...)...)
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -85,7 +85,7 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), askCommand(), configCommand(), snippetsCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), askCommand(), listsCommand(), configCommand(), snippetsCommand(), versionCommand())
 	return root
 }
 

@@ -24,11 +24,11 @@ func painter(w io.Writer) func(result, text string) string {
 	}
 	return func(result, text string) string {
 		switch result {
-		case "hit":
+		case "hit", "listed", "error-code", "inert", "world", "hijacked", "timeout":
 			return "\x1b[31m" + text + "\x1b[0m"
-		case "applies":
+		case "applies", "ok":
 			return "\x1b[32m" + text + "\x1b[0m"
-		case "no", "off", "skip":
+		case "no", "off", "skip", "unknown", "untested":
 			return "\x1b[2m" + text + "\x1b[0m"
 		}
 		return text

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"eximpolicyd/internal/dnstest"
 	"eximpolicyd/test/rig"
 )
 
@@ -47,8 +48,9 @@ func TestScripts(t *testing.T) {
 			}
 			e.Defer(func() { os.RemoveAll(short) })
 			e.Setenv("SHORT", short)
+			e.Values["dns"] = new(*dnstest.Server)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "lines": lines},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "lines": lines, "dns": serveDNS, "asked": asked},
 	})
 }

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"eximpolicyd/internal/config"
+	"eximpolicyd/internal/control"
+	"eximpolicyd/rbl"
+)
+
+// lister is the subcommand lists with its flags.
+type lister struct {
+	config, socket string
+	json           bool
+	now            time.Time
+}
+
+func listsCommand() *cobra.Command {
+	l := &lister{}
+	cmd := &cobra.Command{
+		Use:   "lists",
+		Short: "show how each block list does",
+		Long: `Ask the running daemon how each block list does: its state, when it was tested last and since when it is in this
+state, how many of our questions timed out, and which part of the last 200 clients it listed. Below a list that
+is not ok stands why, the error codes that it answered, and what to do. Only a list that is ok counts.
+
+If no daemon runs, the lists of the configuration are tested now. Run it as root or as the daemon's user.
+
+The exit code is 0 if every list is ok and 69 if one is not, so that cron tells you with
+    eximpolicyd lists >/dev/null`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l.now = time.Now()
+			return l.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&l.socket, "socket", "", "`PATH` of the daemon's control.sock (default: beside listen.socket)")
+	f.BoolVar(&l.json, "json", false, "print a JSON array")
+	cmd.PersistentFlags().StringVar(&l.config, "config", "", "configuration `FILE`")
+	cmd.AddCommand(listsCheckCommand(&l.config))
+	return cmd
+}
+
+func (l *lister) run(out, errs io.Writer) error {
+	conf, err := load(l.config)
+	if err != nil {
+		return err
+	}
+	socket := l.socket
+	if socket == "" {
+		socket = controlSocket(conf.Listen.Socket)
+	}
+	health, err := askLists(socket)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		if l.socket != "" {
+			return fail(exUnavailable, "is eximpolicyd serve running? control.sock stands beside its socket", "no daemon at %s", socket)
+		}
+		health, err = testNow(conf, socket, errs)
+	}
+	if err != nil {
+		return err
+	}
+	if l.json {
+		if health == nil {
+			health = []rbl.ZoneHealth{}
+		}
+		err = json.NewEncoder(out).Encode(health)
+	} else {
+		err = printHealth(out, health, l.now)
+	}
+	if err != nil {
+		return err
+	}
+	bad := 0
+	for _, h := range health {
+		if h.State != rbl.OK {
+			bad++
+		}
+	}
+	if bad > 0 {
+		return fail(exUnavailable, "", "%d of %d lists count nothing: not ok", bad, len(health))
+	}
+	return nil
+}
+
+// askLists asks the daemon. The error is that of the system if there is none.
+func askLists(socket string) (health []rbl.ZoneHealth, err error) {
+	err = control.Ask(socket, control.Request{Request: control.Lists}, &health)
+	refusal := new(control.Refusal)
+	switch {
+	case errors.As(err, &refusal):
+		return nil, fail(exPermission, "", "the daemon at %s says: %w", socket, err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fail(exPermission, "ask as root or as the daemon's user", "this user may not open %s", socket)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, err
+	case err != nil:
+		return nil, fail(exUnavailable, "see the daemon's log", "no answer from %s: %w", socket, err)
+	}
+	return health, nil
+}
+
+// testNow tests the lists of a configuration, as the daemon does at its start.
+func testNow(conf *config.Config, socket string, errs io.Writer) ([]rbl.ZoneHealth, error) {
+	fmt.Fprintf(errs, "eximpolicyd: no daemon at %s; these lists are tested now\n", socket)
+	a, err := askingNow(conf)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	return a.lists.States(), nil
+}
+
+// askingNow makes what asks the DNS and tests its lists.
+func askingNow(conf *config.Config) (*asking, error) {
+	if !conf.DNS.Ask {
+		return nil, fail(exUnavailable, "", `dns.ask is "off": no list is asked`)
+	}
+	a, err := newAsking(wantsOf(conf, decider(conf, conf.Mode).Rules), nil)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeout(context.Background(), testTime)
+	defer stop()
+	a.lists.Test(ctx)
+	return a, nil
+}
+
+// listWidth is of the column with the names, so that a line has at most 80 columns. A longer name has a line of its own.
+const listWidth = 30
+
+// printHealth writes a table.
+func printHealth(out io.Writer, health []rbl.ZoneHealth, now time.Time) error {
+	if len(health) == 0 {
+		_, err := fmt.Fprintln(out, "no list is asked: policy.rbl.zones and name_zones name them")
+		return err
+	}
+	paint := painter(out)
+	w := bufio.NewWriter(out)
+	line := func(name, state, tested, since, timeouts, listed string) {
+		if len(name) > listWidth {
+			fmt.Fprintln(w, name)
+			name = ""
+		}
+		fmt.Fprintf(w, "%-*s  %s  %7s  %7s  %9s  %7s\n", listWidth, name, paint(state, fmt.Sprintf("%-10s", state)), tested, since, timeouts, listed)
+	}
+	line("LIST", "STATE", "TESTED", "SINCE", "TIME-OUTS", "LISTED")
+	for _, h := range health {
+		line(h.Zone, h.State.String(), ago(h.Tested, now), ago(h.Since, now), strconv.FormatUint(h.Timeouts, 10), share(h.Share))
+		if h.State == rbl.OK {
+			continue
+		}
+		if h.Why != "" {
+			wrapped(w, "why: ", h.Why)
+		}
+		if len(h.Errors) > 0 {
+			wrapped(w, "error codes seen: ", strings.Join(h.Errors, " "))
+		}
+		if h.Fix != "" {
+			wrapped(w, "fix: ", h.Fix)
+		}
+	}
+	return w.Flush()
+}
+
+// wrapped writes a text below a list, in lines of at most 80 columns.
+func wrapped(w io.Writer, label, text string) {
+	const indent = "    "
+	line := indent + label
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+			line += word
+		case len(line)+1+len(word) > 80:
+			fmt.Fprintln(w, line)
+			line = indent + strings.Repeat(" ", len(label)) + word
+		default:
+			line += " " + word
+		}
+	}
+	fmt.Fprintln(w, line)
+}
+
+// ago writes how long ago something was, in at most 5 columns.
+func ago(t, now time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case t.IsZero():
+		return "-"
+	case d < time.Second:
+		return "now"
+	case d < time.Minute:
+		return strconv.Itoa(int(d/time.Second)) + "s"
+	case d < time.Hour:
+		return strconv.Itoa(int(d/time.Minute)) + "min"
+	case d < 48*time.Hour:
+		return strconv.Itoa(int(d/time.Hour)) + "h"
+	}
+	return strconv.Itoa(int(d/(24*time.Hour))) + "d"
+}
+
+// share writes a part of one; a negative one is not known yet.
+func share(part float64) string {
+	if part < 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(100*part, 'f', 1, 64) + "%"
+}
