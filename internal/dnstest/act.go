@@ -17,6 +17,7 @@ type Packet struct {
 	Wait      time.Duration // before it is sent
 	elsewhere bool          // from a port that was not asked
 	hangUp    bool          // over TCP: nothing is sent, and the connection ends
+	hold      *Hold
 }
 
 // Query is a question as an act sees it.

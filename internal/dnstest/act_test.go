@@ -309,3 +309,26 @@ func TestAForgerCanSitElsewhere(t *testing.T) {
 		t.Errorf("%v", heard)
 	}
 }
+
+func TestAHeldAnswerComesWithItsRelease(t *testing.T) {
+	var hold Hold
+	s := oneName(t, nil)
+	s.Play("one.example", hold.Act(Plain))
+	conn := dial(t, s)
+	send(t, conn, 1, "one.example.", dns.TypeA)
+	send(t, conn, 2, "two.example.", dns.TypeA)
+	if m := read(t, conn); m.Id != 2 {
+		t.Errorf("%v", m)
+	}
+	if err := s.Wait(t.Context(), "one.example", 1); err != nil {
+		t.Fatal(err)
+	}
+	hold.Release()
+	if m := read(t, conn); m.Id != 1 {
+		t.Errorf("%v", m)
+	}
+	send(t, conn, 3, "one.example.", dns.TypeA)
+	if m := read(t, conn); m.Id != 3 {
+		t.Errorf("after the release: %v", m)
+	}
+}

@@ -4,7 +4,7 @@
 // A server begins as an empty world: every name is missing (NXDOMAIN, RFC 2308 2.1). [Server.Add] puts records into it,
 // [Server.List] and [Server.NameList] whole block lists with the test entries of RFC 5782 5. [Server.Play] gives an [Act]
 // to a part of the tree: an act is a function from a question to the packets sent back, and acts are put together with
-// [Then], [First], [Late] and [Elsewhere]. So "a forged answer first, then the right one" is
+// [Then], [First], [Late], [Elsewhere] and [Hold]. So "a forged answer first, then the right one" is
 //
 //	srv.Play("bl.example", dnstest.Then(dnstest.WrongID, dnstest.Plain))
 //
@@ -313,7 +313,11 @@ func (s *Server) sendFrom(packets []Packet, waited time.Duration, send func(Pack
 			s.later(p.Wait-waited, func() { s.sendFrom(packets[i:], p.Wait, send) })
 			return
 		}
-		send(p)
+		if p.hold == nil {
+			send(p) // without what a closure costs
+		} else {
+			p.hold.pass(func() { send(p) })
+		}
 	}
 }
 
