@@ -158,6 +158,7 @@ func TestActsOnOneQuestion(t *testing.T) {
 			"NOERROR 0.0.0.0 255.255.255.255", "NOERROR 0.0.0.0 255.255.255.255"},
 		{"truncated", Truncated, "NOERROR TC", "NOERROR " + right},
 		{"truncated with a lie", TruncatedForged, "NOERROR TC " + Forged, "NOERROR " + right},
+		{"truncated always", TruncatedAlways, "NOERROR TC " + Forged, "NOERROR TC " + Forged},
 		{"one act a protocol", OverTCP(ServFail, Refused), "SERVFAIL", "REFUSED"},
 		{"a chain", CNAMEChain(2), "NOERROR alias0.example. alias1.example. 127.0.0.2", "NOERROR alias0.example. alias1.example. 127.0.0.2"},
 		{"a loop", CNAMELoop, "NOERROR alias.example. one.example.", "NOERROR alias.example. one.example."},

@@ -176,9 +176,11 @@ func Truncated(q *Query) []Packet {
 
 // TruncatedForged says over UDP that the answer has no room, and holds a part of it that is not true.
 func TruncatedForged(q *Query) []Packet {
-	if q.TCP {
-		return Plain(q)
-	}
+	return OverTCP(TruncatedAlways, Plain)(q)
+}
+
+// TruncatedAlways says that the answer has no room, over TCP too, and holds a part of it that is not true.
+func TruncatedAlways(q *Query) []Packet {
 	m := q.forged()
 	m.Truncated = true
 	return pack(m)
