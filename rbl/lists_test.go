@@ -169,7 +169,7 @@ func TestWhatCameInTimeCountsAndTheRestGoesOnIntoTheCache(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 		after(3 * time.Second)
-		rep = r.Check(ended(), bad)
+		rep = r.Check(over, bad)
 		if a := rep.Answers; a[0].Status != Listed || !a[0].Cached || a[1].Status != Listed || !a[1].Cached || rep.Late {
 			t.Errorf("later: %+v", a)
 		}
@@ -187,7 +187,7 @@ func TestACheckWhoseTimeIsOverStartsAndDoesNotWait(t *testing.T) {
 		s.delay = time.Second
 		r.dns.set("bl.example", s)
 		begin := time.Now()
-		if a := r.Check(ended(), bad).Answers[0]; a.Status != Unknown || a.Why != whyLate {
+		if a := r.Check(over, bad).Answers[0]; a.Status != Unknown || a.Why != whyLate {
 			t.Errorf("%+v", a)
 		}
 		if d := time.Since(begin); d != 0 {
@@ -243,7 +243,7 @@ func TestAQuestionThatBecomesDueDuringAFlightJoinsIt(t *testing.T) {
 		held := healthy(badEntry + "=127.0.0.3")
 		held.held = true
 		r.dns.set("failing.example", held)
-		r.Check(ended(), bad) // failing.example is asked again, minute.example not yet
+		r.Check(over, bad) // failing.example is asked again, minute.example not yet
 		after(time.Second)
 		r.dns.set("minute.example", healthy(badEntry+"=127.0.0.4"))
 		var rep Report
