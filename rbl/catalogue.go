@@ -5,7 +5,7 @@ type known struct {
 	zone     string // without key
 	kinds    kinds
 	operator string
-	ipv6     bool    // a list of addresses has IPv6
+	noIPv6   bool    // for sure; of any other list its test entry tells
 	codes    string  // every code of a listing; any if empty
 	weights  []worth // of a bare entry; 1.0 for any code if there are none
 	errors   []worth // codes that refuse an answer, besides 127.255.255.0/24 and 127.0.0.1

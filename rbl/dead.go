@@ -6,8 +6,8 @@ import (
 )
 
 // dead are the lists that have ended, by the domain that they were in: what is in it is dead too. A dead list does no
-// good, and it may do harm at any time: whoever gets the domain next answers every question with "listed", which happened
-// to at least six of these. A year stands where it is known for sure.
+// good, and it may do harm at any time: eight of these have listed everybody, because their operator had enough of being
+// asked, or because their domain ran out and the next owner answers every name. A year stands where it is known for sure.
 var dead = []struct {
 	domain string
 	how    string // follows "is dead: "

@@ -49,6 +49,12 @@
 // A customer's key is part of a zone's name, KEY.zen.dq.spamhaus.net. Zone.Name, Entry.Zone and Entry.MarshalText have
 // it; everything else shows the name with the key masked.
 //
+// # Bounds
+//
+// A list of zones has at most MaxZones of a kind. Of one answer MaxAddresses addresses, MaxNames names and MaxText octets
+// of text are kept, whatever a zone sends. A question ends after three seconds, and at most 64 names that a client chose
+// are looked up at a time.
+//
 // # How to use it
 //
 // Zones makes zones of entries, from Entry.UnmarshalText or Default. NewResolver and NewLists take it from there: run

@@ -76,7 +76,7 @@ func divided(text string) bool {
 	return strings.Contains(text, ",")
 }
 
-// parseWeight reads -99.9 to 99.9, one decimal at most.
+// parseWeight reads a number with one decimal at most. Its bounds are for check.
 func parseWeight(text string) (Score, bool) {
 	digits, negative := strings.CutPrefix(text, "-")
 	whole, tenths, pointed := strings.Cut(digits, ".")
@@ -95,7 +95,7 @@ func parseWeight(text string) (Score, bool) {
 	if negative {
 		s = -s
 	}
-	return s, -maxWeight <= s && s <= maxWeight
+	return s, true
 }
 
 // canonicalZone lowers a name and removes the dot at its end.
@@ -145,7 +145,7 @@ func (e Entry) check() error {
 	}
 	switch bare := !e.Weighted && codes.IsZero(); {
 	case e.Weight < -maxWeight || e.Weight > maxWeight:
-		return fmt.Errorf("%s: weight %v: it is from -99.9 to 99.9", public, e.Weight)
+		return fmt.Errorf("%s: weight %v: write a number from -99.9 to 99.9", public, e.Weight)
 	case codes.onlyErrors():
 		return fmt.Errorf("%s: codes %v: with these a list says that it refuses to answer, and never that somebody is listed; "+
 			"leave them out", public, codes)
@@ -162,8 +162,11 @@ func (e Entry) check() error {
 	return nil
 }
 
-// slip returns the known list that a name misses by one slip of the hand, or nothing.
+// slip returns the known list that a name, or the list that a keyed name is of, misses by one slip of the hand.
 func slip(zone string) string {
+	if s := serviceOf(zone); s != nil {
+		zone, _ = s.list(zone)
+	}
 	i := slices.IndexFunc(catalogue, func(k known) bool { return oneSlip(zone, k.zone) })
 	if i < 0 {
 		return ""

@@ -35,6 +35,7 @@ func TestAnEntryThatCannotWorkIsRefused(t *testing.T) {
 		{"only error codes", "zen.spamhaus.org=127.255.255.[252..255]*-5", "refuses to answer"},
 		{"a slip of the hand", "zen.spamhuas.org", "is zen.spamhaus.org meant?"},
 		{"a letter too many", "bl.spamcop.nett*2", "is bl.spamcop.net meant?"},
+		{"a slip behind a key", "secret.zne.dq.spamhaus.net", "***.dq.spamhaus.net is no known list: is zen.spamhaus.org meant?"},
 		{"a list of good senders without a weight", "wl.mailspike.net", "wl.mailspike.net*-1"},
 		{"a list of good senders with postscreen's weight of 1", "wl.mailspike.net=127.0.0.[18..20]", "weight of 0 or below"},
 		{"a list of good senders with a weight against them", "dwl.dnswl.org*2", "weight of 0 or below"},

@@ -58,6 +58,7 @@ func TestQueryNameRefusesWhatIsNoHostName(t *testing.T) {
 		{"a label of 64", label + "a.example", "63"},
 		{"254 octets", whole + "a", "253"},
 		{"253 octets and a zone", whole, "with the zone"},
+		{"254 octets with the zone", whole[:242], "254 octets with the zone"},
 		{"a blank", "mail example.com", "other characters"},
 		{"UTF-8", "mäil.example", "other characters"},
 		{"a question in the name", "mail.example\x00.com", "other characters"},
@@ -76,6 +77,7 @@ func TestQueryNameRefusesWhatIsNoHostName(t *testing.T) {
 		}
 	}
 	for of, want := range map[string]string{
+		whole[:241]:         whole[:241] + ".dbl.example", // 253
 		"mail.example.com":  "mail.example.com.dbl.example",
 		"MAIL.Example.COM.": "mail.example.com.dbl.example",
 		"TEST":              "test.dbl.example",

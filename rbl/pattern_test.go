@@ -51,6 +51,9 @@ func TestParsePattern(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %s", text, p, err, want)
 		}
 	}
+	if p := pattern("127.0.0.[2..4]").and(pattern("127.0.0.[5..9]")); !p.IsZero() {
+		t.Errorf("what has nothing in common has %v", p)
+	}
 	if s := (Pattern{}).String(); s != "" {
 		t.Errorf("the zero pattern is %q", s)
 	}

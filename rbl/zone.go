@@ -25,7 +25,7 @@ type Zone struct {
 	Public   string // as shown, a key masked: "***.zen.dq.spamhaus.net"
 	Operator string // lists of one operator count once
 	Kind     Kind
-	IPv4     bool // of addresses: which it knows. A list that the catalogue does not know is asked about both
+	IPv4     bool // of addresses: which it may know; both, unless the catalogue is sure that it has no IPv6
 	IPv6     bool
 	Weights  []Weight
 	Errors   []Weight // codes by which this list refuses to answer, with what they mean; they score nothing
@@ -48,8 +48,8 @@ type Weight struct {
 	Meaning string // "SBL", for a reader, or nothing
 }
 
-// MaxZones is how many zones of one kind there may be: each costs a question a new client, and 32 at 50 ms are already
-// more than anybody has found use for.
+// MaxZones is how many zones of one kind there may be. Each costs a question for a new client; sites of postscreen have
+// ten.
 const MaxZones = 32
 
 // Zones makes the zones of a configuration: entries of one zone are put together, and what they leave out comes from the
@@ -81,7 +81,7 @@ func Zones(kind Kind, entries []Entry) ([]*Zone, error) {
 
 func newZone(kind Kind, name string, k *known) *Zone {
 	z := &Zone{Name: name, Public: publicName(name), Kind: kind}
-	z.IPv4, z.IPv6 = kind == OfAddresses, kind == OfAddresses && (k == nil || k.ipv6)
+	z.IPv4, z.IPv6 = kind == OfAddresses, kind == OfAddresses && (k == nil || !k.noIPv6)
 	if k != nil {
 		z.Operator, z.URL, z.Needs, z.One, z.Errors, z.Test = k.operator, k.url, k.needs, k.one, weights(k.errors), k.test
 	}
@@ -146,7 +146,12 @@ func (z *Zone) fault(c Code) bool {
 	if c[0] == 255 && c[1] == 255 || c == (Code{0, 0, 1}) && !z.One {
 		return true
 	}
-	return slices.ContainsFunc(z.Errors, func(w Weight) bool { return w.Codes.Has(c) })
+	for i := range z.Errors {
+		if z.Errors[i].Codes.Has(c) {
+			return true
+		}
+	}
+	return false
 }
 
 // faultMeaning says what an error code means. Those of 127.255.255.0/24 are Spamhaus', which others have taken over.

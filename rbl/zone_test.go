@@ -66,6 +66,8 @@ func TestAListingIsOnlyWhatItsZoneDeclares(t *testing.T) {
 		{"127.0.0.1 written out for a list nobody knows", "bl.example=127.0.0.1", OfAddresses, "127.0.0.1", "listed ok [127.0.0.1] "},
 		{"127.0.0.1 written out for a list that refuses with it", "multi.uribl.com=127.0.0.1", OfNames, "127.0.0.1",
 			"unknown error-code [] refuses"},
+		{"127.0.0.1 written out for a list that is known not to mean it", "bl.spamcop.net=127.0.0.1", OfAddresses, "127.0.0.1",
+			"unknown error-code [] no code of this list"},
 		{"the lists of names refuse addresses", "dbl.spamhaus.org", OfNames, "127.0.1.255", "unknown error-code [] about an address"},
 		{"dnswl refuses", "list.dnswl.org", OfAddresses, "127.0.0.255", "unknown error-code [] refuses"},
 		{"dnswl refuses whoever covers it", "list.dnswl.org=127.0.[0..255].[1..255]*-3", OfAddresses, "127.0.0.255",
@@ -186,6 +188,8 @@ func TestWeightsOfTheCatalogue(t *testing.T) {
 		{"list.dnswl.org", "127.0.5.2", -20, "medium"},
 		{"list.dnswl.org", "127.0.9.3", -40, "high"},
 		{"list.dnswl.org", "127.0.10.3", 0, "special"},
+		{"list.dnswl.org=127.0.[0..255].[1..3]*-3", "127.0.5.2", -30, "medium"},
+		{"list.dnswl.org*-3", "127.0.5.0", -30, "no trust"},
 		{"hostkarma.junkemailfilter.com", "127.0.0.1", -10, "white"},
 		{"hostkarma.junkemailfilter.com", "127.0.0.2", 15, "black"},
 		{"hostkarma.junkemailfilter.com", "127.0.0.3", 0, "yellow"},
@@ -250,7 +254,8 @@ func TestZonesThatFitNotAreRefused(t *testing.T) {
 
 func TestZonesAreWhatTheCatalogueSaysOfThem(t *testing.T) {
 	zones := zonesOf(t, OfAddresses, "zen.spamhaus.org", "Secret.ZEN.dq.spamhaus.net", "b.barracudacentral.org", "bl.example",
-		"zen.spamhaus.org=127.0.0.2*1", "hostkarma.junkemailfilter.com")
+		"zen.spamhaus.org=127.0.0.2*1", "hostkarma.junkemailfilter.com",
+		"bl.blocklist.de")
 	var got []string
 	for _, z := range zones {
 		got = append(got, fmt.Sprintf("%v|%s|%v %v|%v|%v", z, z.Operator, z.IPv4, z.IPv6, z.One, z.Needs != ""))
@@ -261,6 +266,7 @@ func TestZonesAreWhatTheCatalogueSaysOfThem(t *testing.T) {
 		"b.barracudacentral.org|Barracuda|true false|false|true",
 		"bl.example||true true|false|false",
 		"hostkarma.junkemailfilter.com|Junk Email Filter|true false|true|false",
+		"bl.blocklist.de|blocklist.de|true true|false|false",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
