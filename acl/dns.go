@@ -104,18 +104,20 @@ func (d *DNS) gather(ctx context.Context, needs policy.Need, q *policy.Request, 
 	if d.off() || needs&policy.NeedDNS == 0 {
 		return 0
 	}
+	var late policy.Need
 	if needs&policy.NeedListText != 0 {
 		if _, subject, a := f.Strongest(); a != nil {
 			f.ListText = d.lists.Text(ctx, subject, a)
+			late = lateIf(f.ListText == "" && ctx.Err() != nil, policy.NeedListText)
 		}
 	}
 	g := gathering{DNS: d, needs: needs, q: q, f: f}
-	late := g.lead(over) | g.take(over) // everything is under way before anything is waited for
+	late |= g.lead(over) | g.take(over) // everything is under way before anything is waited for
 	if late == 0 || ctx.Err() != nil {
 		return late
 	}
 	late = g.lead(ctx)
-	g.take(over)
+	g.take(over) // starts what that said to ask
 	return late | g.take(ctx)
 }
 

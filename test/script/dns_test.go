@@ -1,10 +1,12 @@
 package script
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -78,6 +80,19 @@ func asked(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	srv := *ts.Value("dns").(**dnstest.Server)
 	if got := srv.Count(args[1]); got != want {
-		ts.Fatalf("%d questions at or below %s, not %d: %v", got, args[1], want, srv.Questions())
+		ts.Fatalf("%d questions at or below %s, not %d", got, args[1], want)
 	}
+}
+
+// awaitAsked waits until there have been so many questions for a name or below it: awaitasked COUNT SUFFIX. More are wrong.
+func awaitAsked(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: awaitasked COUNT SUFFIX")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+	defer stop()
+	ts.Check((*ts.Value("dns").(**dnstest.Server)).Wait(ctx, args[1], want))
+	asked(ts, neg, args)
 }

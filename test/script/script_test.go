@@ -51,6 +51,8 @@ func TestScripts(t *testing.T) {
 			e.Values["dns"] = new(*dnstest.Server)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "lines": lines, "dns": serveDNS, "asked": asked},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "await": await, "lines": lines, "dns": serveDNS, "asked": asked, "awaitasked": awaitAsked,
+		},
 	})
 }
