@@ -1,6 +1,9 @@
 package rbl
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Lists that are paid for or counted give each customer a key, the first label of his zone. Whoever sees the name can
 // use the key up. So a name is shown with the key masked, here and wherever else it goes: a log, a reply, a metric.
@@ -104,6 +107,35 @@ func maskedWords(text string) string {
 		text = text[end:]
 	}
 	return b.String()
+}
+
+// hide masks the zone's key in what its list has to say, in any letter case: a list may repeat the name that it was asked
+// by, or have the key in a link.
+func (z *Zone) hide(text string) string {
+	if z.Public == z.Name {
+		return text
+	}
+	text = replaceFold(text, z.Name, z.Public)
+	public := strings.Split(z.Public, ".")
+	for _, label := range strings.Split(z.Name, ".") {
+		if !slices.Contains(public, label) {
+			text = replaceFold(text, label, mask)
+		}
+	}
+	return text
+}
+
+// replaceFold replaces what is old, which is lower case and not empty, in ASCII of any letter case.
+func replaceFold(text, old, by string) string {
+	var b strings.Builder
+	for lower := strings.ToLower(text); ; {
+		i := strings.Index(lower, old)
+		if i < 0 {
+			return b.String() + text
+		}
+		b.WriteString(text[:i] + by)
+		text, lower = text[i+len(old):], lower[i+len(old):]
+	}
 }
 
 // serviceOf returns the service that a zone is of, or nil.

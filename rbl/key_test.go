@@ -9,6 +9,28 @@ import (
 	"pgregory.net/rapid"
 )
 
+func TestAKeyIsMaskedInWhatItsListSays(t *testing.T) {
+	keyed := &Zone{Name: "abcdef12345.zen.dq.spamhaus.net", Public: "***.zen.dq.spamhaus.net"}
+	two := &Zone{Name: "a1b2.c3d4.zen.dq.spamhaus.net", Public: "***.zen.dq.spamhaus.net"}
+	plain := &Zone{Name: "bl.example", Public: "bl.example"}
+	for _, c := range []struct {
+		zone       *Zone
+		text, want string
+	}{
+		{keyed, "see https://example.org/?k=abcdef12345", "see https://example.org/?k=***"},
+		{keyed, "7.113.0.203.AbCdEf12345.ZEN.dq.spamhaus.net", "7.113.0.203.***.zen.dq.spamhaus.net"},
+		{keyed, "ABCDEF12345abcdef12345 twice", "****** twice"},
+		{keyed, "the zen of dq at spamhaus.net", "the zen of dq at spamhaus.net"},
+		{keyed, "", ""},
+		{two, "c3d4 and A1B2", "*** and ***"},
+		{plain, "BL.example lists you", "BL.example lists you"},
+	} {
+		if got := c.zone.hide(c.text); got != c.want {
+			t.Errorf("%q: %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
 func TestAKeyIsMasked(t *testing.T) {
 	for zone, want := range map[string]string{
 		"zen.spamhaus.org":                             "zen.spamhaus.org",

@@ -3,7 +3,6 @@ package rbl
 import (
 	"context"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -169,8 +168,7 @@ func (l *Lists) Text(ctx context.Context, subject string, a *Answer) string {
 	if !ok {
 		return ""
 	}
-	text := l.resolver.Lookup(ctx, name, dns.TypeTXT).Text // printable
-	return strings.ReplaceAll(text, a.Zone.Name, a.Zone.Public)
+	return a.Zone.hide(l.resolver.Lookup(ctx, name, dns.TypeTXT).Text) // printable ASCII
 }
 
 // States returns the health of each zone, in the order of the zones.
