@@ -64,6 +64,7 @@ var catalogue = []known{
 		codes:   "127.0.0.2",
 		weights: []worth{{"127.0.0.2", 20, ""}}},
 	{zone: "rep.mailspike.net", kinds: listsAddresses, operator: mailspike, noIPv6: true, on: listsAddresses, url: "https://mailspike.org/",
+		test:  NoTest, // its documentation names no entry
 		codes: "127.0.0.[10..20]",
 		weights: []worth{
 			{"127.0.0.10", 20, "worst reputation"},
@@ -172,12 +173,12 @@ var catalogue = []known{
 
 	{zone: "bl.mailspike.net", kinds: listsAddresses, operator: mailspike, noIPv6: true},
 	{zone: "z.mailspike.net", kinds: listsAddresses, operator: mailspike, noIPv6: true},
-	{zone: "wl.mailspike.net", kinds: listsAddresses, operator: mailspike, noIPv6: true, allow: true},
+	{zone: "wl.mailspike.net", kinds: listsAddresses, operator: mailspike, noIPv6: true, allow: true, test: NoTest},
 	{zone: "dwl.dnswl.org", kinds: listsNames, operator: dnswl, allow: true},
 	{zone: "whitelist.surriel.com", kinds: listsAddresses, operator: psbl, allow: true},
-	{zone: "black.uribl.com", kinds: listsNames, operator: uribl, url: uriblURL},
-	{zone: "grey.uribl.com", kinds: listsNames, operator: uribl, url: uriblURL},
-	{zone: "red.uribl.com", kinds: listsNames, operator: uribl, url: uriblURL},
+	{zone: "black.uribl.com", kinds: listsNames, operator: uribl, url: uriblURL, test: "test.uribl.com"},
+	{zone: "grey.uribl.com", kinds: listsNames, operator: uribl, url: uriblURL, test: "test.uribl.com"},
+	{zone: "red.uribl.com", kinds: listsNames, operator: uribl, url: uriblURL, test: "test.uribl.com"},
 	{zone: "white.uribl.com", kinds: listsNames, operator: uribl, url: uriblURL, allow: true},
 
 	{zone: "dnsbl-0.uceprotect.net", kinds: listsAddresses, operator: uceprot},
