@@ -2,6 +2,7 @@
 # make run      serve in the foreground as any user; ENFORCE=forgeries refuses forged greetings
 # make test     everything, with real Exim; installs what is missing
 # make bench    the figures of the README, in interleaved pairs
+# make bench-peers  the same requests to rspamd, postfwd, policyd-weight, postgrey, greylistd
 # make fuzz     every fuzz target for FUZZTIME
 
 GO          ?= go
@@ -9,7 +10,7 @@ FUZZTIME    ?= 20s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED ?= 1
 
-.PHONY: help build run test lint install-tests bench fuzz clean
+.PHONY: help build run test lint install-tests bench bench-peers fuzz clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -32,6 +33,10 @@ install-tests:
 
 bench: install-tests
 	$(GO) run ./test/bench
+
+bench-peers:
+	@test/install.sh peers
+	$(GO) run ./test/bench -peers
 
 fuzz:
 	@test/fuzz.sh $(FUZZTIME)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests need and is not there. Without root, or where apt-get cannot, it says what to run.
+# Installs what the tests need and is not there; with the argument peers, what make bench-peers compares us with, too.
+# Without root, or where apt-get cannot, it says what to run.
 set -eu
 missing=""
 need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"; }
@@ -11,13 +12,20 @@ need strace strace
 need rbldnsd rbldnsd
 need unbound unbound
 need dig dnsutils
+if [ "${1:-}" = peers ]; then
+	need rspamd rspamd
+	need postfwd2 postfwd
+	need policyd-weight policyd-weight
+	need postgrey postgrey
+	need greylistd greylistd
+fi
 if [ -x /usr/sbin/exim4 ] && ! /usr/sbin/exim4 -bV 2>/dev/null | grep -q Content_Scanning; then
 	missing="$missing exim4-daemon-heavy"
 fi
 [ -n "$missing" ] || exit 0
 how="apt-get update && apt-get install -y --no-install-recommends$missing"
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-	echo "the tests need$missing: run, as root, $how" >&2
+	echo "this needs$missing: run, as root, $how" >&2
 	exit 69
 fi
 echo "installing$missing"

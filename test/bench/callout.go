@@ -19,9 +19,17 @@ const (
 )
 
 // round is one round of callouts, digested.
-type round struct{ total, p50, p99 time.Duration }
+type round struct {
+	count           int
+	total, p50, p99 time.Duration
+}
 
-func digest(l load) round { return round{l.total, quantile(l.each, 0.5), quantile(l.each, 0.99)} }
+func digest(l load) round {
+	return round{len(l.each), l.total, quantile(l.each, 0.5), quantile(l.each, 0.99)}
+}
+
+// rate is requests a second.
+func (r round) rate() float64 { return float64(r.count) / r.total.Seconds() }
 
 // callout compares callouts at RCPT with the bare server.
 func callout(ctx context.Context, b *bench) (rows []row, err error) {
@@ -72,17 +80,18 @@ func callout(ctx context.Context, b *bench) (rows []row, err error) {
 	return calloutRows(our, other, len(requests[0])), nil
 }
 
+// figures tells what many rounds came to.
+func figures(list []round) string {
+	p50 := medianOf(list, func(r round) float64 { return ms(r.p50) })
+	p99 := medianOf(list, func(r round) float64 { return ms(r.p99) })
+	return fmt.Sprintf("%.0f/s, p50 %.2f ms, p99 %.2f ms", medianOf(list, round.rate), p50, p99)
+}
+
 func calloutRows(our, other []round, size int) []row {
 	time, p99 := make([]float64, len(our)), make([]float64, len(our))
 	for i := range our {
 		time[i] = float64(our[i].total) / float64(other[i].total)
 		p99[i] = float64(our[i].p99) / float64(other[i].p99)
-	}
-	figures := func(list []round) string {
-		rate := medianOf(list, func(r round) float64 { return float64(calloutsEach/callers*callers) / r.total.Seconds() })
-		p50 := medianOf(list, func(r round) float64 { return ms(r.p50) })
-		p99 := medianOf(list, func(r round) float64 { return ms(r.p99) })
-		return fmt.Sprintf("%.0f/s, p50 %.2f ms, p99 %.2f ms", rate, p50, p99)
 	}
 	return []row{
 		told(fmt.Sprintf("callout at RCPT, %d octets, %d callers, log on", size, callers), "%s", figures(our)),

@@ -3,6 +3,7 @@
 //	make bench                          everything, a few minutes
 //	go run ./test/bench -only session   one part: callout, decision, idle or session
 //	go run ./test/bench -markdown       the table of the README
+//	make bench-peers                    beside other programs that judge clients, some minutes more
 //
 // What is compared is measured in turns within one run, round by round, and the figure is the median of the rounds'
 // ratios: on a machine with noisy neighbours a figure of one minute says little about the next. Nothing is measured
@@ -18,8 +19,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -48,12 +51,27 @@ func main() {
 		fmt.Fprintln(os.Stderr, serveBare(os.Args[2], os.Args[3])) // it returns only if it cannot serve
 		os.Exit(2)
 	}
-	only := flag.String("only", "", "run one `PART`: callout, decision, idle or session")
-	markdown := flag.Bool("markdown", false, "print the table in Markdown")
-	flag.Parse()
+	args, within := os.Args[1:], ""
+	if len(args) > 1 && args[0] == insidePeers {
+		args, within = args[2:], args[1]
+	}
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	only := flags.String("only", "", "run one `PART`: "+partNames())
+	beside := flags.Bool("peers", false, "compare with other programs instead")
+	markdown := flags.Bool("markdown", false, "print the table in Markdown")
+	_ = flags.Parse(args) // it exits
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	rows, err := run(ctx, *only)
+	var rows []row
+	var err error
+	switch {
+	case within != "":
+		rows, err = peersHere(ctx, within)
+	case *beside:
+		os.Exit(runPeers(ctx, args))
+	default:
+		rows, err = run(ctx, *only)
+	}
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -68,20 +86,50 @@ func main() {
 	}
 }
 
+func partNames() string {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// newBench makes what the parts share; clean removes it.
+func newBench(ctx context.Context) (b *bench, clean func() error, err error) {
+	b = &bench{}
+	if b.dir, err = os.MkdirTemp("", "eximpolicyd-bench-"); err != nil {
+		return nil, nil, err
+	}
+	clean = func() error { return os.RemoveAll(b.dir) }
+	b.binary = filepath.Join(b.dir, "eximpolicyd")
+	if err := errors.Join(os.Chmod(b.dir, 0o755), build(ctx, b.binary)); err != nil {
+		return nil, nil, errors.Join(err, clean())
+	}
+	return b, clean, nil
+}
+
+// runPeers runs this program again where no packet can leave, and returns its status.
+func runPeers(ctx context.Context, args []string) int {
+	b, clean, err := newBench(ctx)
+	if err == nil {
+		err = errors.Join(isolated(ctx, b, args...), clean())
+	}
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return exit.ExitCode()
+	} else if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 2
+	}
+	return 0
+}
+
 // run runs the parts, or one of them, with a daemon built for it.
 func run(ctx context.Context, only string) (rows []row, err error) {
-	b := &bench{}
-	if b.dir, err = os.MkdirTemp("", "eximpolicyd-bench-"); err != nil {
+	b, clean, err := newBench(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	if err := os.Chmod(b.dir, 0o755); err != nil {
-		return nil, err
-	}
-	b.binary = filepath.Join(b.dir, "eximpolicyd")
-	if err := build(ctx, b.binary); err != nil {
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, clean()) }()
 	known := false
 	for _, p := range parts {
 		if only != "" && only != p.name {
@@ -96,7 +144,7 @@ func run(ctx context.Context, only string) (rows []row, err error) {
 		rows = append(rows, part...)
 	}
 	if !known {
-		return nil, fmt.Errorf("no part %q: callout, decision, idle or session", only)
+		return nil, fmt.Errorf("no part %q: %s", only, partNames())
 	}
 	return rows, nil
 }

@@ -32,6 +32,13 @@ func under(what string, value, bound float64, format, unit string) row {
 	}
 }
 
+// least is a row whose value must not be below a bound.
+func least(what string, value, bound float64, format, unit string) row {
+	return row{
+		what: what, figure: fmt.Sprintf(format, value) + unit, must: fmt.Sprintf("at least %g", bound) + unit, met: value >= bound,
+	}
+}
+
 func (r row) verdict() string {
 	switch {
 	case r.must == "":
