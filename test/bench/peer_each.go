@@ -20,7 +20,7 @@ func ours(binary string) *peer {
 				entries[i] = fmt.Sprintf("%q", listZone(i)+"=127.0.0.2*2")
 			}
 			err := s.write("eximpolicyd.toml", "log = {level = \"info\", format = \"text\"}\ndns.servers = [\"127.0.0.1\"]\n"+
-				"policy.rbl = {mode = \"enforce\", zones = ["+strings.Join(entries, ", ")+"]}\npolicy.ptr.mode = \"off\"\n"+
+				"policy.rbl = {mode = \"enforce\", name_zones = [], zones = ["+strings.Join(entries, ", ")+"]}\npolicy.ptr.mode = \"off\"\n"+
 				"policy.helo.rules = {H4 = \"off\", H11 = \"off\", H12 = \"off\", H16 = \"off\"}\n")
 			if err != nil {
 				return err
