@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"eximpolicyd/policy"
+	"eximpolicyd/rbl"
 )
 
 // FuzzParse wants no crash, only clear mistakes that lie in the file, the same result each time, and, what go-toml
@@ -181,6 +182,58 @@ func (d *drawn) exempt() {
 	d.key("submission_ports", numbers(e.SubmissionPorts))
 }
 
+func (d *drawn) dns() {
+	d.WriteString("[dns]\n")
+	d.want.DNS.Ask = d.yes("ask")
+	d.key("ask", d.text(map[bool]string{true: "on", false: "off"}[d.want.DNS.Ask]))
+	var items []string
+	for _, n := range rapid.SliceOfNDistinct(rapid.Uint16(), 1, 4, rapid.ID).Draw(d.T, "servers") {
+		addr := netip.AddrFrom4([4]byte{192, 0, byte(n >> 8), byte(n)})
+		if d.yes("v6") {
+			addr = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(n >> 8), 15: byte(n)})
+		}
+		at := netip.AddrPortFrom(addr, uint16(rapid.IntRange(1, 65535).Draw(d.T, "port")))
+		switch {
+		case d.yes("53"):
+			at = netip.AddrPortFrom(addr, 53)
+			items = append(items, addr.String())
+		case addr.Is4() && d.yes("mapped"):
+			items = append(items, netip.AddrPortFrom(netip.AddrFrom16(addr.As16()), at.Port()).String())
+		default:
+			items = append(items, at.String())
+		}
+		d.want.DNS.Servers = append(d.want.DNS.Servers, at)
+	}
+	d.key("servers", d.texts(items))
+}
+
+func (d *drawn) lists() {
+	d.WriteString("[policy.rbl]\n")
+	x := d.want.Policies["rbl"].Settings.(*policy.RBL)
+	tenths := rapid.IntRange(1, 1000).Draw(d.T, "threshold")
+	x.Threshold = float64(tenths) / 10
+	d.key("threshold", float(x.Threshold)+d.oneOf("more", "", "0"))
+	x.Names = rapid.Permutation([]string{"helo", "sender", "ptr"}).Draw(d.T, "names")
+	d.key("names", d.texts(x.Names))
+	x.Zones, x.NameZones = d.entries("zones"), d.entries("name_zones")
+}
+
+// entries writes lists of one zone, each with a code of its own.
+func (d *drawn) entries(key string) (list []rbl.Entry) {
+	var items []string
+	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(2, 255), 1, 5, rapid.ID).Draw(d.T, key) {
+		codes, err := rbl.ParsePattern("127.0.0." + strconv.Itoa(n))
+		if err != nil {
+			d.T.Fatal(err)
+		}
+		e := rbl.Entry{Zone: "one.test", Codes: codes, Weight: rbl.Score(rapid.IntRange(-999, 999).Draw(d.T, "weight")), Weighted: true}
+		list = append(list, e)
+		items = append(items, e.String())
+	}
+	d.key(key, d.texts(items))
+	return list
+}
+
 func (d *drawn) policies() {
 	s := d.want.Policies["extra"]
 	x := s.Settings.(*extra)
@@ -221,6 +274,8 @@ func TestAConfigurationIsReadAsItWasWritten(t *testing.T) {
 		d := &drawn{T: rt, want: defaults(withExtra())}
 		d.top()
 		d.exempt()
+		d.dns()
+		d.lists()
 		d.policies()
 		got, err := Parse("f.toml", []byte(d.String()), withExtra())
 		if err != nil {
