@@ -98,6 +98,7 @@ func TestOneHouseOverSeveralReports(t *testing.T) {
 		{"two lists of one operator, the other way round", []Report{dbl, zen, dbl}, 40},
 		{"two operators", []Report{zen, one, dbl}, 65},
 		{"one that nobody runs with us, for and against", []Report{good, one, good}, 15},
+		{"two lists of operators that nobody knows", []Report{one, listed(OfNames, "two.test*1")}, 35},
 		{"no report", nil, 0},
 	} {
 		if got := Sum(c.of...); got != c.want {

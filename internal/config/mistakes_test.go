@@ -137,6 +137,10 @@ func TestFourServersAreEnough(t *testing.T) {
 	if c := parsed(t, four+"]"); len(c.DNS.Servers) != 4 {
 		t.Errorf("%v", c.DNS)
 	}
+	const long = "f.toml:1:15: dns.servers: has 5 servers: write 4 at most, for there is no time to try more"
+	if got := mistakesOf(t, four+`, "192.0.2.5"]`); got.Error() != long {
+		t.Errorf("got\n%v", got)
+	}
 	got := mistakesOf(t, four+`, "192.0.2.5", "192.0.2.5"]`)
 	if want := "f.toml:1:15: dns.servers: has 6 servers: write 4 at most, for there is no time to try more\n" +
 		"f.toml:1:81: dns.servers: 192.0.2.5:53 is in the list already, line 1 column 68"; got.Error() != want {
