@@ -8,13 +8,16 @@ const maxQueue = 1024
 // Lane keeps questions of one sort from taking the seats of another: at most so many are under way, up to maxQueue wait
 // their turn, and more fail at once with Busy. Resolver.lane makes it.
 type Lane struct {
-	mu    sync.Mutex
-	seats int
-	queue []*query
+	mu      sync.Mutex
+	seats   int
+	queue   []*query
+	streams chan struct{} // taken by questions over TCP
 }
 
 // lane makes a lane of so many seats.
-func (r *Resolver) lane(seats int) *Lane { return &Lane{seats: seats} }
+func (r *Resolver) lane(seats int) *Lane {
+	return &Lane{seats: seats, streams: make(chan struct{}, maxStreams)}
+}
 
 // enter gives a query a seat, or a place in the queue.
 func (l *Lane) enter(q *query) (seat, queued bool) {

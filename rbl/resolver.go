@@ -50,7 +50,6 @@ type Resolver struct {
 	health  health
 	answers *answers
 	proofs  singleflight.Group // Confirm's
-	streams atomic.Int32       // questions over TCP
 
 	closed atomic.Bool
 	mu     sync.Mutex

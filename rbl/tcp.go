@@ -6,9 +6,9 @@ import (
 	"io"
 )
 
-// maxStreams bounds the questions that are asked over TCP at once: answers that do not fit a datagram are rare, and a
-// stranger can make them.
-const maxStreams = 16
+// maxStreams bounds the questions of one lane that are asked over TCP at once; others wait their turn. Answers that do not
+// fit a datagram are rare, and a stranger can make them: he holds up his like, and no list.
+const maxStreams = 8
 
 // tcp asks the same server over TCP (RFC 7766 5), because its answer over UDP was cut.
 func (q *query) tcp(s *server) {
@@ -19,20 +19,19 @@ func (q *query) tcp(s *server) {
 	if !first {
 		return
 	}
-	if q.r.streams.Add(1) > maxStreams {
-		q.r.streams.Add(-1)
-		q.end(Records{Outcome: Busy, Note: "too many questions over TCP are under way"})
-		return
-	}
 	if !q.r.spawn(func() { q.stream(s) }) {
-		q.r.streams.Add(-1)
 		q.end(Records{Note: "the resolver is closed"})
 	}
 }
 
-// stream asks over TCP and ends the query. Its time is what the query has left.
+// stream asks over TCP and ends the query. Its time is what the query has left. Whoever is before it in the lane has no
+// more time than that either, and ends when the resolver is closed.
 func (q *query) stream(s *server) {
-	defer q.r.streams.Add(-1)
+	q.lane.streams <- struct{}{}
+	defer func() { <-q.lane.streams }()
+	if q.over() {
+		return
+	}
 	conn, err := q.r.dial("tcp", s.addr)
 	if err != nil {
 		q.end(Records{Outcome: Failed, Note: "the answer does not fit UDP, and the server takes no TCP"})
