@@ -174,8 +174,18 @@ func Always(addresses ...netip.Addr) Act {
 // World lists everybody, with 127.0.0.2.
 func World(q *Query) []Packet { return q.fit(q.addresses(netip.MustParseAddr("127.0.0.2"))) }
 
-// Hijack answers with one address for every name, as a provider does who sells names that do not exist.
+// Hijack answers with one address for every name, as one does who has bought the name of a dead list.
 func Hijack(addr netip.Addr) Act { return Always(addr) }
+
+// HijackMissing answers with one address for every name that does not exist, and for others from the records.
+func HijackMissing(addr netip.Addr) Act {
+	return func(q *Query) []Packet {
+		if m := q.plain(); m.Rcode != dns.RcodeNameError {
+			return q.fit(m)
+		}
+		return q.fit(q.addresses(addr))
+	}
+}
 
 // ErrorCode answers 127.255.255.last for every name: the list refuses the resolver.
 func ErrorCode(last byte) Act { return Always(netip.AddrFrom4([4]byte{127, 255, 255, last})) }

@@ -154,6 +154,7 @@ func TestActsOnOneQuestion(t *testing.T) {
 		{"world", World, "NOERROR 127.0.0.2", "NOERROR 127.0.0.2"},
 		{"error code", ErrorCode(254), "NOERROR 127.255.255.254", "NOERROR 127.255.255.254"},
 		{"hijack", Hijack(address("198.51.100.1")), "NOERROR 198.51.100.1", "NOERROR 198.51.100.1"},
+		{"hijack of what is missing, not of this", HijackMissing(address("198.51.100.1")), "NOERROR " + right, "NOERROR " + right},
 		{"always, of the type asked for", Always(address("0.0.0.0"), address("2001:db8::1"), address("255.255.255.255")),
 			"NOERROR 0.0.0.0 255.255.255.255", "NOERROR 0.0.0.0 255.255.255.255"},
 		{"truncated", Truncated, "NOERROR TC", "NOERROR " + right},
@@ -184,6 +185,16 @@ func TestActsOnOneQuestion(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAProviderSellsNamesThatAreMissing(t *testing.T) {
+	s := oneName(t, HijackMissing(netip.MustParseAddr("198.51.100.1")))
+	if m := ask(t, s, "udp", "two.example.", dns.TypeA, true); seen(m) != "NOERROR 198.51.100.1" {
+		t.Errorf("%v", m)
+	}
+	if m := ask(t, s, "udp", "two.example.", dns.TypeTXT, true); seen(m) != "NOERROR" {
+		t.Errorf("%v", m)
 	}
 }
 

@@ -148,8 +148,8 @@ func Junk(n int) Act {
 	}
 }
 
-// handful of packets have room in a socket's buffer of 208 kB, at 1 kB each in the kernel's account.
-const handful = 100
+// handful of packets have room in a socket's buffer of 208 kB, at 1 kB each in the kernel's account, four times over.
+const handful = 50
 
 // ManyJunk sends n packets of noise and forgery, and after them, when an asker has had time to read them, the right answer.
 func ManyJunk(n int) Act {
