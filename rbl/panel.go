@@ -91,7 +91,7 @@ func (p *panel) check(ctx context.Context, s subject) Report {
 		return r
 	}
 	f := p.join(shard, s, now)
-	if ctx.Err() == nil {
+	if ctx.Err() == nil { // else not even a timer is made to wait for
 		select {
 		case <-f.done:
 		case <-ctx.Done():

@@ -51,13 +51,13 @@ const (
 	rowEntry = 2
 )
 
-// packRow writes a row. Entries that have expired are left out. It needs maxTTL below 4,096 seconds.
+// packRow writes a row of entries that hold; one of nothing is none. A maxTTL of 4,096 seconds or more would not fit.
 func packRow(entries []entry, now, epoch uint32) row {
 	b := make([]byte, rowHead+rowEntry*len(entries), rowHead+rowEntry*len(entries)+4*len(Code{}))
 	binary.LittleEndian.PutUint32(b, now)
 	binary.LittleEndian.PutUint32(b[4:], epoch)
 	for i, e := range entries {
-		if e.what == whatNothing || e.expires <= now {
+		if e.what == whatNothing {
 			continue
 		}
 		binary.LittleEndian.PutUint16(b[rowHead+rowEntry*i:], uint16(e.what)<<12|uint16(e.expires-now))

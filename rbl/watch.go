@@ -127,7 +127,7 @@ func (w *watch) take(s subject, e *entry, reading Reading) (why string) {
 	defer w.mu.Unlock()
 	w.failed = 0
 	w.wonder(reading.Why)
-	if w.zone.Kind != OfAddresses || !public(s.addr) {
+	if w.zone.Kind != OfAddresses || !public(s.addr) { // whoever chooses the names could have the list off by listed ones
 		return why
 	}
 	w.share.add(w.lists.addresses.rows.hash(s.key), score > 0)

@@ -156,196 +156,6 @@ func TestAZoneIsTestedEveryHalfHour(t *testing.T) {
 	})
 }
 
-func TestADeadZoneIsLeftAloneForAMinuteThenTwiceAsLongEachTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(zone(t, "bl.example"))
-		r.run(t)
-		dead := saying(TimedOut)
-		r.dns.set("bl.example", dead)
-		after(time.Minute) // its test is 29 minutes away
-		for i := range 2 {
-			r.Check(t.Context(), client(i))
-		}
-		if r.state().State != OK {
-			t.Fatal("two questions are enough")
-		}
-		r.Check(t.Context(), client(3))
-		if h := r.state(); h.State != Timeout || h.Timeouts != 3 || h.Asked != 3 {
-			t.Fatalf("%+v", h)
-		}
-		begin, tests := time.Now(), r.dns.asked("2.0.0.127.bl.example")
-		for _, pause := range []int{60, 120, 240, 480, 960, 1200, 1200} {
-			until := begin.Add(time.Duration(pause) * time.Second)
-			if a := r.Check(t.Context(), client(9)).Answers[0]; a.Status != Unknown || !strings.Contains(a.Why, "timeout") {
-				t.Errorf("%+v", a)
-			}
-			if h := r.state(); !h.Next.Equal(until) {
-				t.Errorf("next test %v after the last, want %ds", h.Next.Sub(begin), pause)
-			}
-			after(time.Until(until) - time.Second)
-			if n := r.dns.asked("2.0.0.127.bl.example"); n != tests {
-				t.Fatalf("tested before %d s", pause)
-			}
-			after(time.Second)
-			if n := r.dns.asked("2.0.0.127.bl.example"); n != tests+1 {
-				t.Fatalf("%d tests after %d s", n-tests, pause)
-			}
-			begin, tests = until, tests+1
-		}
-		if r.dns.asked("9.100.51.198.bl.example") != 0 {
-			t.Error("a client was used for a trial")
-		}
-		if news := r.told(); len(news) != 1 || news[0].State != Timeout || news[0].Was != OK {
-			t.Errorf("told %+v", news)
-		}
-		r.dns.set("bl.example", healthy())
-		after(20 * time.Minute)
-		if r.state().State != OK {
-			t.Error("it does not come back")
-		}
-		if news := r.told(); len(news) != 1 || news[0].State != OK || news[0].Was != Timeout {
-			t.Errorf("told %+v", news)
-		}
-	})
-}
-
-func TestTheBreakerBeginsAnewOnlyAfterHalfAnHourOfHealth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(zone(t, "bl.example"))
-		r.run(t)
-		n := 0
-		kill := func(want time.Duration) {
-			t.Helper()
-			r.dns.set("bl.example", saying(Failed))
-			for range maxFailed {
-				n++
-				r.Check(t.Context(), client(n))
-			}
-			if h := r.state(); h.State != Timeout || h.Next.Sub(time.Now()) != want {
-				t.Errorf("%v for %v, want %v", h.State, h.Next.Sub(time.Now()), want)
-			}
-			r.dns.set("bl.example", healthy())
-			after(want)
-			if h := r.state(); h.State != OK {
-				t.Fatalf("%+v", h)
-			}
-		}
-		kill(time.Minute)
-		kill(2 * time.Minute)
-		after(29 * time.Minute)
-		kill(4 * time.Minute)
-		after(31 * time.Minute)
-		kill(time.Minute)
-	})
-}
-
-func TestWhatIsNoFaultOfTheZoneDoesNotOpenItsBreaker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(zone(t, "bl.example"))
-		r.run(t)
-		n := 0
-		ask := func(o Outcome, times int) {
-			s := healthy()
-			s.outcome = o
-			r.dns.set("bl.example", s)
-			for range times {
-				n++
-				r.Check(t.Context(), client(n))
-			}
-		}
-		ask(Busy, 10)
-		ask(Down, 10)
-		ask(TimedOut, 2)
-		ask(Missing, 1)
-		ask(Refused, 2)
-		ask(Missing, 1)
-		if h := r.state(); h.State != OK || h.Timeouts != 2 || h.Failures != 2 {
-			t.Errorf("%+v", h)
-		}
-	})
-}
-
-func TestOneAnswerThatNoListGivesTripsAtOnce(t *testing.T) {
-	for codes, want := range map[string]State{"127.255.255.254": ErrorCode, "192.0.2.80": Hijacked, "0.0.0.0": Hijacked, "127.0.0.1": ErrorCode} {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRig(zone(t, "bl.example"))
-			r.run(t)
-			r.dns.set("bl.example", lister(codes))
-			if a := r.Check(t.Context(), bad).Answers[0]; a.Status != Unknown || !strings.Contains(a.Why, codes) {
-				t.Errorf("%s: %+v", codes, a)
-			}
-			h := r.state()
-			if h.State != want || h.Next.Sub(time.Now()) != time.Minute {
-				t.Errorf("%s: %+v", codes, h)
-			}
-			r.Check(t.Context(), client(1))
-			if n := r.dns.asked("1.100.51.198.bl.example"); n != 0 {
-				t.Errorf("%s: asked on", codes)
-			}
-		})
-	}
-}
-
-func TestErrorCodesAreRememberedTheNewestLast(t *testing.T) {
-	w := newRig(zone(t, "bl.example")).watches[0]
-	w.mu.Lock()
-	for _, c := range strings.Fields("a b b c d e f g h i") {
-		w.noteError(c)
-	}
-	w.mu.Unlock()
-	if got := strings.Join(w.health().Errors, ""); got != "bcdefghi" {
-		t.Error(got)
-	}
-}
-
-func TestSeveralZonesHijackedAtOnceAreTheResolversFaultAndToldOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(zone(t, "a.example"), zone(t, "b.example"), zone(t, "c.example"), zone(t, "d.example"))
-		r.run(t)
-		for _, z := range []string{"a.example", "b.example", "c.example"} {
-			r.dns.set(z, lister("192.0.2.80"))
-		}
-		r.Check(t.Context(), bad)
-		if news := r.told(); len(news) != 0 {
-			t.Errorf("told at once: %+v", news)
-		}
-		after(hijackHold)
-		news := r.told()
-		if len(news) != 1 || news[0].Zone != "" || news[0].State != Hijacked || !strings.Contains(news[0].Text, "3 of 4 lists") {
-			t.Errorf("told %+v", news)
-		}
-		for _, z := range []string{"a.example", "b.example", "c.example"} {
-			r.dns.set(z, healthy())
-		}
-		after(time.Minute)
-		news = r.told()
-		if len(news) != 1 || news[0].Zone != "" || news[0].State != OK || news[0].Was != Hijacked {
-			t.Errorf("told %+v", news)
-		}
-	})
-}
-
-func TestNothingToldOrShownHasAKeyInIt(t *testing.T) {
-	for _, s := range []*script{{}, lister("127.0.0.2"), lister("192.0.2.80"), lister("127.255.255.254"), saying(TimedOut)} {
-		synctest.Test(t, func(t *testing.T) {
-			z := zone(t, "s3cret.zen.example")
-			z.Public = "***.zen.example"
-			r := newRig(z)
-			r.dns.set(z.Name, s)
-			r.run(t)
-			after(hijackHold)
-			for _, n := range r.told() {
-				if n.Zone != z.Public || strings.Contains(n.Text+n.Fix, "s3cret") {
-					t.Errorf("%+v", n)
-				}
-			}
-			if h := r.state(); h.State == OK || h.Zone != z.Public || strings.Contains(h.Why+h.Fix, "s3cret") {
-				t.Errorf("%+v", h)
-			}
-		})
-	}
-}
-
 func TestIPv6IsSwitchedWithoutTheZone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(both(zone(t, "bl.example")))
@@ -370,6 +180,33 @@ func TestIPv6IsSwitchedWithoutTheZone(t *testing.T) {
 		r.dns.set("bl.example", healthy())
 		after(testEvery)
 		six("")
+	})
+}
+
+func TestWithoutAnAnswerAboutIPv6ItStaysAsItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, was := range []bool{false, true} {
+			w := newRig(both(zone(t, "bl.example"))).watches[0]
+			w.six.Store(was)
+			questions := testQuestions(w.zone)
+			for i := range questions {
+				q := &questions[i]
+				q.rec.Outcome = Missing
+				switch {
+				case q.part == mustList:
+					q.rec = Records{Outcome: Found, Addresses: []netip.Addr{client4(127, 0, 0, 2)}}
+				case q.part >= mustList6:
+					q.rec.Outcome = TimedOut
+				}
+			}
+			if v := w.judge(questions); !v.sure || v.state != OK || v.six != was {
+				t.Errorf("it was %v: %+v", was, v)
+			}
+			questions[0].rec.Outcome = Unanswered
+			if v := w.judge(questions); v.sure {
+				t.Errorf("of a resolver that was closed: %+v", v)
+			}
+		}
 	})
 }
 
@@ -428,93 +265,4 @@ func TestATestByHandWaitsForAllZonesAndJoinsOneUnderWay(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestAZoneThatListsOverNineTenthsOfItsClientsIsOffUntilATest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(zone(t, "bl.example"))
-		r.run(t)
-		visit := func(from, to int, codes string) {
-			s := healthy()
-			for i := from; i < to; i++ {
-				a, _ := QueryAddress(client(i), "")
-				s.has[strings.TrimSuffix(a, ".")] = codes
-			}
-			r.dns.set("bl.example", s)
-			for i := from; i < to; i++ {
-				r.Check(t.Context(), client(i))
-			}
-		}
-		visit(0, 5, "")
-		visit(5, 50, "127.0.0.2") // 45 of 50 are 90 %
-		if h := r.state(); h.State != OK || h.Share != 0.9 {
-			t.Fatalf("%v at %v", h.State, h.Share)
-		}
-		visit(5, 50, "127.0.0.2") // the same again are no more
-		visit(50, 51, "127.0.0.2")
-		h := r.state()
-		if h.State != World || !strings.Contains(h.Why, "46 of the last 51 clients") || h.Next.Sub(time.Now()) != time.Minute {
-			t.Fatalf("%+v", h)
-		}
-		after(time.Minute)
-		if h := r.state(); h.State != OK || h.Share != -1 {
-			t.Errorf("its test finds it well: %+v", h)
-		}
-		visit(100, 300, "127.0.0.2")
-		if h := r.state(); h.State != OK || h.Share != 1 {
-			t.Errorf("a host that only listed clients visit loses its list: %+v", h)
-		}
-		after(testEvery)
-		visit(300, 301, "127.0.0.2")
-		if h := r.state(); h.State != World {
-			t.Errorf("half an hour later: %+v", h)
-		}
-	})
-}
-
-func TestAListOfGoodSendersAndPrivateClientsMakeNoWorld(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		score  Score
-		client func(int) netip.Addr
-	}{
-		{"good senders", -20, client},
-		{"private clients", 20, func(n int) netip.Addr { return client4(10, 0, 0, byte(n)) }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				z := zone(t, "wl.example")
-				z.Weights[0].Score = c.score
-				r := newRig(z)
-				r.run(t)
-				r.dns.set("wl.example", lister("127.0.0.2"))
-				for i := range 250 {
-					r.Check(t.Context(), c.client(i))
-				}
-				if h := r.state(); h.State != OK || h.Listed == 0 {
-					t.Errorf("%+v", h)
-				}
-			})
-		})
-	}
-}
-
-func TestTheShareIsOfTheLastTwoHundred(t *testing.T) {
-	var s share
-	for i := range 200 {
-		s.add(uint64(i+1), i < 100)
-	}
-	if s.value() != 0.5 {
-		t.Error(s.value())
-	}
-	s.add(150, true) // was clear
-	if s.value() != 0.505 {
-		t.Error(s.value())
-	}
-	for i := range 100 { // the first hundred go
-		s.add(uint64(i+1001), false)
-	}
-	if s.n != shareSize || s.count != 1 {
-		t.Errorf("%d of %d", s.count, s.n)
-	}
 }

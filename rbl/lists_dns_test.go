@@ -1,0 +1,109 @@
+package rbl_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"eximpolicyd/internal/dnstest"
+	"eximpolicyd/rbl"
+)
+
+// serve starts a DNS server and lists that ask it, with zones in postscreen's notation, and tests them.
+func serve(t testing.TB, script func(*dnstest.Server), entries ...string) (*dnstest.Server, *rbl.Lists) {
+	t.Helper()
+	srv, err := dnstest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { srv.Close() })
+	script(srv)
+	r, err := rbl.NewResolver(rbl.ResolverOptions{Servers: []netip.AddrPort{srv.Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	var read []rbl.Entry
+	for _, text := range entries {
+		var e rbl.Entry
+		if err := e.UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		read = append(read, e)
+	}
+	zones, err := rbl.Zones(rbl.OfAddresses, read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := rbl.NewLists(r, zones, rbl.ListsOptions{})
+	l.Test(t.Context())
+	return srv, l
+}
+
+func TestOverTheWireEveryFailureIsItsStateAndOnlyTheHealthyListCounts(t *testing.T) {
+	entries := []string{"public.example", "parked.example", "world.example", "empty.example", "broken.example", "refuses.example",
+		"well.example=127.0.0.[2..11]*2.5"}
+	srv, l := serve(t, func(s *dnstest.Server) {
+		s.Play("public.example", dnstest.ErrorCode(254))
+		s.Play("parked.example", dnstest.Hijack(netip.MustParseAddr("192.0.2.80")))
+		s.Play("world.example", dnstest.World)
+		s.Play("empty.example", dnstest.Inert)
+		s.Play("broken.example", dnstest.ServFail)
+		s.Play("refuses.example", dnstest.Refused)
+		if err := s.List("well.example", true, "192.0.2.66=127.0.0.4", "2001:db8::66=127.0.0.2"); err != nil {
+			t.Fatal(err)
+		}
+	}, entries...)
+	var states []string
+	for _, h := range l.States() {
+		states = append(states, h.State.String())
+	}
+	if got := strings.Join(states, " "); got != "error-code hijacked world inert timeout timeout ok" {
+		t.Error(got)
+	}
+	for client, want := range map[string]rbl.Score{"192.0.2.66": 25, "2001:db8::66": 25, "192.0.2.67": 0} {
+		for range 2 {
+			if r := l.Check(t.Context(), netip.MustParseAddr(client)); r.Score() != want || r.Answers[6].Status == rbl.Unknown {
+				t.Errorf("%s: %v, %+v", client, r.Score(), r.Answers)
+			}
+		}
+	}
+	asked := 0
+	for _, q := range srv.Questions() {
+		if strings.HasPrefix(strings.ToLower(q.Name), "66.2.0.192.") {
+			asked++
+		}
+	}
+	if asked != 1 {
+		t.Errorf("%d questions about a client, want one, to the healthy list", asked)
+	}
+}
+
+// BenchmarkListsOverTheWire asks 8 lists on a server of this process about clients, all new or all known.
+func BenchmarkListsOverTheWire(b *testing.B) {
+	var entries []string
+	for i := range 8 {
+		entries = append(entries, fmt.Sprintf("bl%d.example=127.0.0.[2..11]*1", i))
+	}
+	_, l := serve(b, func(s *dnstest.Server) {
+		for i := range 8 {
+			if err := s.List(fmt.Sprintf("bl%d.example", i), true); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}, entries...)
+	client := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	b.Run("new", func(b *testing.B) {
+		for i := range b.N {
+			l.Check(context.Background(), client(i))
+		}
+	})
+	b.Run("known", func(b *testing.B) {
+		l.Check(context.Background(), client(0))
+		for range b.N {
+			l.Check(context.Background(), client(0))
+		}
+	})
+}
