@@ -59,6 +59,7 @@ var wrong = []struct {
 	{"garbage with the right id", dnstest.Garbage},
 	{"garbage with another id", dnstest.ForeignGarbage},
 	{"an answer that breaks off", dnstest.CutOff},
+	{"a record without data", dnstest.Hollow},
 	{"three octets", dnstest.ThreeBytes},
 	{"an empty packet", dnstest.EmptyPacket},
 	{"the world from another port", dnstest.Elsewhere(dnstest.World)},

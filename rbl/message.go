@@ -99,7 +99,7 @@ func rcode(raw []byte) int      { return int(raw[3] & 0xf) }
 // that can't be read.
 func read(raw []byte, name string, kind uint16) (rec Records, ok bool) {
 	var m dns.Msg
-	if m.Unpack(raw) != nil {
+	if m.Unpack(raw) != nil || slices.ContainsFunc(m.Answer, hollow) {
 		return Records{}, false
 	}
 	switch m.Rcode {
@@ -121,6 +121,10 @@ func read(raw []byte, name string, kind uint16) (rec Records, ok bool) {
 	}
 	return rec, true
 }
+
+// hollow reports whether a record has no data. The library reads it as one of a dynamic update (RFC 2136 2.5), and an
+// address that is none would count as an answer.
+func hollow(rr dns.RR) bool { return rr.Header().Rdlength == 0 }
 
 // chain follows the CNAMEs from a name to the owner of its records, and returns the lowest TTL on the way.
 func chain(answer []dns.RR, owner string, kind uint16) (end string, ttl uint32, ended bool) {

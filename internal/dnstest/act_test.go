@@ -160,6 +160,7 @@ func TestActsOnOneQuestion(t *testing.T) {
 		{"truncated", Truncated, "NOERROR TC", "NOERROR " + right},
 		{"truncated with a lie", TruncatedForged, "NOERROR TC " + Forged, "NOERROR " + right},
 		{"truncated always", TruncatedAlways, "NOERROR TC " + Forged, "NOERROR TC " + Forged},
+		{"a record without data", Hollow, "NOERROR A", "NOERROR A"},
 		{"one act a protocol", OverTCP(ServFail, Refused), "SERVFAIL", "REFUSED"},
 		{"a chain", CNAMEChain(2), "NOERROR alias0.example. alias1.example. 127.0.0.2", "NOERROR alias0.example. alias1.example. 127.0.0.2"},
 		{"a loop", CNAMELoop, "NOERROR alias.example. one.example.", "NOERROR alias.example. one.example."},

@@ -104,6 +104,13 @@ func CutOff(q *Query) []Packet {
 	return packets
 }
 
+// Hollow answers with an address record that has no data.
+func Hollow(q *Query) []Packet {
+	m := q.reply()
+	m.Answer = []dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: q.Name(), Rrtype: q.Type(), Class: dns.ClassINET, Ttl: 300}}}
+	return pack(m)
+}
+
 // ForeignGarbage sends noise with an id that was not asked with.
 func ForeignGarbage(q *Query) []Packet {
 	packets := Garbage(q)
@@ -124,7 +131,7 @@ func Twice(q *Query) []Packet { return Then(Plain, Plain)(q) }
 
 // forgeries are the single packets that nobody may believe.
 var forgeries = [...]Act{WrongID, WrongQuestion, WrongType, WrongClass, WrongOpcode, NoQuestion, TwoQuestions, QueryAsAnswer,
-	OtherCase, Garbage, CutOff, ForeignGarbage, ThreeBytes, EmptyPacket}
+	OtherCase, Garbage, CutOff, Hollow, ForeignGarbage, ThreeBytes, EmptyPacket}
 
 // Junk sends n packets of noise and forgery, and no right answer. Over TCP it sends nothing: there nobody can join in.
 //
