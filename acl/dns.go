@@ -14,10 +14,8 @@ import (
 	"eximpolicyd/rbl"
 )
 
-// Bounds of what is asked about one client. Lists of addresses are asked once and lists of names at most three times,
-// twice where there are more of them: never over twice as many questions as there are lists.
+// Bounds of what is asked about one client, besides block lists.
 const (
-	maxNames  = 3               // greeting, sender domain, confirmed reverse name
 	maxHosts  = 8               // MX hosts of a hosted domain that somebody greets with
 	maxFollow = 1024            // lookups at once whose answer says what to ask next, started early
 	followFor = 3 * time.Second // for each of them, as long as a question of package rbl
@@ -43,7 +41,6 @@ type DNS struct {
 	resolver resolver
 	lists    lists
 	names    Names
-	most     int // names of one client that lists of names are asked about
 	early    *allowance
 
 	ctx       context.Context // ends with Close
@@ -56,26 +53,20 @@ type DNS struct {
 // Names says which names of a client lists of names are asked about. A reverse name has to be looked up first.
 type Names struct{ HELO, Sender, PTR bool }
 
-// NewDNS makes a DNS of a resolver and the lists that it asks; zones are those of the lists. Close it before the
-// resolver.
-func NewDNS(r *rbl.Resolver, l *rbl.Lists, zones []*rbl.Zone, names Names) *DNS {
-	ofNames := 0
-	for _, z := range zones {
-		if z.Kind == rbl.OfNames {
-			ofNames++
-		}
+// Within leaves out the reverse name where asking about all three would cost a client over twice as many questions as
+// there are lists: of so many addresses, asked once, and so many of names.
+func (n Names) Within(ofAddresses, ofNames int) Names {
+	if n.HELO && n.Sender && ofNames > ofAddresses {
+		n.PTR = false
 	}
-	return newDNS(r, l, len(zones)-ofNames, ofNames, names)
+	return n
 }
 
-func newDNS(r resolver, l lists, ofAddresses, ofNames int, names Names) *DNS {
-	d := &DNS{resolver: r, lists: l, names: names, most: maxNames, early: newAllowance(), following: make(map[string]bool)}
-	if ofNames > ofAddresses {
-		d.most = maxNames - 1
-	}
-	if ofNames == 0 {
-		d.names = Names{}
-	}
+// NewDNS makes a DNS of a resolver and the lists that it asks. Close it before the resolver.
+func NewDNS(r *rbl.Resolver, l *rbl.Lists, names Names) *DNS { return newDNS(r, l, names) }
+
+func newDNS(r resolver, l lists, names Names) *DNS {
+	d := &DNS{resolver: r, lists: l, names: names, early: newAllowance(), following: make(map[string]bool)}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d
 }
@@ -130,7 +121,7 @@ func (d *DNS) start(needs policy.Need, q *policy.Request, own *policy.Own, prove
 	g := gathering{DNS: d, needs: needs, q: q, f: &policy.Facts{Own: own}}
 	g.lead(over)
 	g.take(over)
-	if g.f.PTR.Late && needs&policy.NeedNameLists != 0 && d.names.PTR && len(g.f.NameLists) < d.most {
+	if g.f.PTR.Late && needs&policy.NeedNameLists != 0 && d.names.PTR {
 		d.followPTR(q.Client)
 	}
 	if g.domain != "" && g.mx.Outcome == rbl.Unanswered {
@@ -258,7 +249,7 @@ func (g *gathering) checkNames(ctx context.Context) (late policy.Need) {
 		{"HELO", heloName(g.q), g.names.HELO}, {"sender", senderDomain(g.q), g.names.Sender}, {"PTR", g.f.ClientName, g.names.PTR},
 	} {
 		known := func(other policy.NameReport) bool { return other.Report.Subject == n.name }
-		if !n.wanted || !listable(n.name) || len(g.f.NameLists) >= g.most || slices.ContainsFunc(g.f.NameLists, known) {
+		if !n.wanted || !listable(n.name) || slices.ContainsFunc(g.f.NameLists, known) {
 			continue
 		}
 		r := g.lists.CheckName(ctx, n.name)

@@ -178,7 +178,7 @@ func TestAnAnswerTakesNoLongerThanItsLongestChain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &slowDNS{takes: second, names: []string{"mail.example.net"}, records: map[question]rbl.Records{
 					{"hosted.example", dns.TypeMX}: {Outcome: rbl.Found, Names: []string{"mx1.example.org", "mx2.example.org"}}}}
-				d := newDNS(w, w, 8, 2, c.names)
+				d := newDNS(w, w, c.names)
 				defer d.Close()
 				start := time.Now()
 				q := rcpt(t, "helo_name="+c.helo)
@@ -197,7 +197,7 @@ func TestAnAnswerTakesNoLongerThanItsLongestChain(t *testing.T) {
 func TestWhatWasStartedAtConnectIsThereAtRCPT(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &slowDNS{takes: 20 * time.Millisecond, names: []string{"mail.example.net"}}
-		d := newDNS(w, w, 8, 2, allNames)
+		d := newDNS(w, w, allNames)
 		defer d.Close()
 		decider := deciderOf(needing(policy.NeedDNS &^ policy.NeedListText))
 		start := time.Now()
@@ -246,7 +246,7 @@ func TestWhoIsNotJudgedCostsNoQuestion(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := &slowDNS{}
-			dns := newDNS(w, w, 8, 2, allNames)
+			dns := newDNS(w, w, allNames)
 			rule := needing(policy.NeedDNS)
 			rule.Policy.Skip = skipped
 			d := deciderOf(rule)
@@ -277,7 +277,7 @@ const skipped = policy.Classes(1<<policy.Local | 1<<policy.Loopback | 1<<policy.
 func TestAWaitInVainIsPaidOnceAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &slowDNS{takes: time.Millisecond, never: "list"}
-		d := newDNS(w, w, 8, 2, allNames)
+		d := newDNS(w, w, allNames)
 		defer d.Close()
 		decider := deciderOf(needing(policy.NeedLists | policy.NeedHELOAddresses))
 		table := newConns(nowhere{})
@@ -319,7 +319,7 @@ func TestAWaitInVainIsPaidOnceAConnection(t *testing.T) {
 func TestWhatTheDNSSaysIsNotDegraded(t *testing.T) {
 	w := &slowDNS{records: map[question]rbl.Records{
 		{"mail.example.com", dns.TypeA}: {Outcome: rbl.Down}, {"mail.example.com", dns.TypeAAAA}: {Outcome: rbl.Busy}}}
-	d := newDNS(w, w, 8, 2, allNames)
+	d := newDNS(w, w, allNames)
 	defer d.Close()
 	got := deciderOf(needing(policy.NeedHELOAddresses)).Decide(over, rcpt(t), noon, liveOf(d), false)
 	if got.Degraded {
@@ -352,23 +352,20 @@ func TestTheFactsOfTheDNS(t *testing.T) {
 	own := &policy.Own{Domains: map[string]bool{"hosted.example": true, "many.example": true}}
 	for _, c := range []struct {
 		name, helo, sender string
-		ofNames            int
 		addresses, hosted  string
 		names              string
 	}{
-		{"no greeting that the DNS can know", "localhost", "a@example.com", 2, "false", "false", "sender example.com, PTR mail.example.net"},
-		{"an address literal", "[192.0.2.1]", "", 2, "false", "false", "PTR mail.example.net"},
-		{"an illegal name", "a..example.com", "a@b..example", 2, "false", "false", "PTR mail.example.net"},
-		{"a sender with a Kelvin sign", "mail.example.com", "a@\u212aelvin.example", 2, "192.0.2.1 true", "false", "HELO mail.example.com, PTR mail.example.net"},
-		{"a name and a sender", "mail.example.com", "a@EXAMPLE.com.", 2, "192.0.2.1 true", "false", "HELO mail.example.com, sender example.com, PTR mail.example.net"},
-		{"one name for all", "mail.example.net", "a@mail.example.net", 2, "true", "false", "HELO mail.example.net"},
-		{"no list of names", "mail.example.com", "a@example.com", 0, "192.0.2.1 true", "false", ""},
-		{"more lists of names than of addresses", "mail.example.com", "a@example.com", 9, "192.0.2.1 true", "false", "HELO mail.example.com, sender example.com"},
-		{"a hosted domain", "a.hosted.example", "", 2, "true", "192.0.2.3 192.0.2.4 2001:db8::5 true", "HELO a.hosted.example, PTR mail.example.net"},
-		{"one with too many MX hosts to look at", "many.example", "", 2, "true", "192.0.2.4 2001:db8::5 false", "HELO many.example, PTR mail.example.net"},
+		{"no greeting that the DNS can know", "localhost", "a@example.com", "false", "false", "sender example.com, PTR mail.example.net"},
+		{"an address literal", "[192.0.2.1]", "", "false", "false", "PTR mail.example.net"},
+		{"an illegal name", "a..example.com", "a@b..example", "false", "false", "PTR mail.example.net"},
+		{"a sender with a Kelvin sign", "mail.example.com", "a@\u212aelvin.example", "192.0.2.1 true", "false", "HELO mail.example.com, PTR mail.example.net"},
+		{"a name and a sender", "mail.example.com", "a@EXAMPLE.com.", "192.0.2.1 true", "false", "HELO mail.example.com, sender example.com, PTR mail.example.net"},
+		{"one name for all", "mail.example.net", "a@mail.example.net", "true", "false", "HELO mail.example.net"},
+		{"a hosted domain", "a.hosted.example", "", "true", "192.0.2.3 192.0.2.4 2001:db8::5 true", "HELO a.hosted.example, PTR mail.example.net"},
+		{"one with too many MX hosts to look at", "many.example", "", "true", "192.0.2.4 2001:db8::5 false", "HELO many.example, PTR mail.example.net"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := newDNS(w, w, 8, c.ofNames, allNames)
+			d := newDNS(w, w, allNames)
 			defer d.Close()
 			f := policy.Facts{Own: own}
 			q := rcpt(t, "helo_name="+c.helo, "sender="+c.sender)
@@ -396,6 +393,28 @@ func TestTheFactsOfTheDNS(t *testing.T) {
 		d.start(policy.NeedDNS, rcpt(t), own, true, noon)
 		if late := d.gather(t.Context(), policy.NeedDNS, rcpt(t), &f); late != 0 || f.ClientName != "" || f.Lists.Answers != nil {
 			t.Errorf("without a DNS: late %b, %+v", late, f)
+		}
+	}
+}
+
+func TestANewClientCostsAtMostTwiceAsManyQuestionsAsThereAreLists(t *testing.T) {
+	for ofAddresses := range 5 {
+		for ofNames := range 5 {
+			for _, n := range []Names{{}, {PTR: true}, {HELO: true, PTR: true}, {Sender: true, PTR: true}, allNames} {
+				got := n.Within(ofAddresses, ofNames)
+				asked := ofAddresses
+				for _, one := range []bool{got.HELO, got.Sender, got.PTR} {
+					if one {
+						asked += ofNames
+					}
+				}
+				if asked > 2*(ofAddresses+ofNames) {
+					t.Errorf("%d and %d lists: %v asks %d questions", ofAddresses, ofNames, got, asked)
+				}
+				if fits := ofNames <= ofAddresses || n != allNames; fits && got != n {
+					t.Errorf("%d and %d lists: %v is %v", ofAddresses, ofNames, n, got)
+				}
+			}
 		}
 	}
 }
@@ -440,7 +459,7 @@ func TestANetworkStartsOnlySoMuch(t *testing.T) {
 	}
 
 	w := &slowDNS{}
-	d := newDNS(w, w, 8, 0, allNames)
+	d := newDNS(w, w, allNames)
 	defer d.Close()
 	for range earlyMost {
 		d.early.take(netip.MustParseAddr("203.0.113.1"), true, noon)
@@ -458,7 +477,7 @@ func TestANetworkStartsOnlySoMuch(t *testing.T) {
 func TestCloseEndsWhatIsFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &slowDNS{takes: time.Millisecond, never: "PTR"}
-		d := newDNS(w, w, 8, 2, allNames)
+		d := newDNS(w, w, allNames)
 		start := time.Now()
 		for range 3 { // of one client there is one
 			d.start(policy.NeedPTR|policy.NeedNameLists, rcpt(t), &policy.Own{}, true, noon)
@@ -477,7 +496,7 @@ func TestCloseEndsWhatIsFollowed(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		w := &slowDNS{takes: time.Millisecond, never: "PTR"}
-		d := newDNS(w, w, 8, 2, allNames)
+		d := newDNS(w, w, allNames)
 		start := time.Now()
 		d.start(policy.NeedPTR|policy.NeedNameLists, rcpt(t), &policy.Own{}, true, noon)
 		d.followers.Wait()

@@ -21,7 +21,7 @@ func TestTheReasonOfAListIsAskedForByARefusalThatIsShown(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := &slowDNS{}
-			d := newDNS(w, w, 8, 0, allNames)
+			d := newDNS(w, w, allNames)
 			defer d.Close()
 			listed := says(made("rbl", 99, atRCPT), "R1", c.mode, c.hard)
 			listed.Needs = policy.NeedLists

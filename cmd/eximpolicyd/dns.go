@@ -66,9 +66,9 @@ func newAsking(w dnsWants, told func(rbl.Notice)) (*asking, error) {
 	if err != nil {
 		return nil, fail(exConfig, "write the address of a resolver into dns.servers", "no DNS server is known: %w", err)
 	}
-	a := &asking{wants: w, resolver: r, zones: append(zones, ofNames...)}
+	a := &asking{wants: w, resolver: r, zones: slices.Concat(zones, ofNames)}
 	a.lists = rbl.NewLists(r, a.zones, rbl.ListsOptions{Told: told})
-	a.dns = acl.NewDNS(r, a.lists, a.zones, w.names)
+	a.dns = acl.NewDNS(r, a.lists, w.names.Within(len(zones), len(ofNames)))
 	return a, nil
 }
 
@@ -168,6 +168,10 @@ func (s *server) nextAsking(ctx context.Context, c *config.Config, rules []polic
 	if err != nil {
 		s.log.Load().Error("the DNS is not asked, and no rule that needs it has an opinion", "error", err)
 		return nil
+	}
+	if len(next.zones) > 0 && wants.names != wants.names.Within(len(wants.zones), len(wants.nameZones)) {
+		s.log.Load().Warn("lists of names are not asked about the name of the client's address: with fewer lists of addresses " +
+			"a client would cost over two questions a list; take a name out of policy.rbl.names")
 	}
 	next.run(ctx)
 	return next
