@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,133 +17,6 @@ import (
 	"eximpolicyd/policy"
 	"eximpolicyd/rbl"
 )
-
-// slowDNS is a DNS and a set of lists in which every answer takes its time, as package rbl promises: who leaves does not
-// end a question, and its answer is there for the next one. What is not in it is missing.
-type slowDNS struct {
-	mu      sync.Mutex
-	takes   time.Duration // an answer; a reverse lookup takes two
-	records map[question]rbl.Records
-	names   []string // confirmed ones of every client
-	never   string   // the kind of question that is never answered
-	begun   map[string]time.Time
-	asked   []string // each question once, in the order begun
-}
-
-// wait begins a question, or goes on with it, and reports whether its answer came before ctx ended.
-func (w *slowDNS) wait(ctx context.Context, what string, takes time.Duration) bool {
-	w.mu.Lock()
-	begun, ok := w.begun[what]
-	if !ok {
-		begun = time.Now()
-		if w.begun == nil {
-			w.begun = map[string]time.Time{}
-		}
-		w.begun[what] = begun
-		w.asked = append(w.asked, what)
-	}
-	w.mu.Unlock()
-	left := takes - time.Since(begun)
-	if kind, _, _ := strings.Cut(what, " "); kind == w.never {
-		left = 24 * time.Hour
-	}
-	if left <= 0 {
-		return true
-	}
-	if ctx.Err() != nil {
-		return false
-	}
-	t := time.NewTimer(left)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (w *slowDNS) Lookup(ctx context.Context, name string, kind uint16) rbl.Records {
-	if !w.wait(ctx, dns.TypeToString[kind]+" "+name, w.takes) {
-		return rbl.Records{}
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if r, ok := w.records[question{name, kind}]; ok {
-		return r
-	}
-	return rbl.Records{Outcome: rbl.Missing}
-}
-
-func (w *slowDNS) Confirm(ctx context.Context, a netip.Addr) rbl.PTR {
-	if !w.wait(ctx, "PTR "+a.String(), 2*w.takes) {
-		return rbl.PTR{Late: true}
-	}
-	if len(w.names) == 0 {
-		return rbl.PTR{Status: rbl.PTRMissing}
-	}
-	return rbl.PTR{Status: rbl.PTRConfirmed, Names: w.names}
-}
-
-func (w *slowDNS) Check(ctx context.Context, client netip.Addr) rbl.Report {
-	return w.report(ctx, "list", client.String())
-}
-
-func (w *slowDNS) CheckName(ctx context.Context, name string) rbl.Report {
-	return w.report(ctx, "names", name)
-}
-
-func (w *slowDNS) report(ctx context.Context, what, subject string) rbl.Report {
-	r := rbl.Report{Subject: subject, Answers: []rbl.Answer{{Zone: testZone(), Status: rbl.Unknown}}}
-	if r.Late = !w.wait(ctx, what+" "+subject, w.takes); !r.Late {
-		r.Answers[0].Status, r.Answers[0].Codes = rbl.Listed, []rbl.Code{{0, 0, 2}}
-	}
-	return r
-}
-
-func (w *slowDNS) Text(ctx context.Context, subject string, _ *rbl.Answer) string {
-	if !w.wait(ctx, "text "+subject, w.takes) {
-		return ""
-	}
-	return "see https://list.example/" + subject
-}
-
-// allNames asks lists of names about every name.
-var allNames = Names{HELO: true, Sender: true, PTR: true}
-
-func testZone() *rbl.Zone {
-	var e rbl.Entry
-	if err := e.UnmarshalText([]byte("list.example=127.0.0.2*5")); err != nil {
-		return nil
-	}
-	zones, err := rbl.Zones(rbl.OfAddresses, []rbl.Entry{e})
-	if err != nil {
-		return nil
-	}
-	return zones[0]
-}
-
-// say changes what is answered.
-func (w *slowDNS) say(records map[question]rbl.Records) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.records = records
-}
-
-// questions returns what was asked, each question once, sorted.
-func (w *slowDNS) questions() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Sorted(slices.Values(w.asked))
-}
-
-func found(list ...string) rbl.Records {
-	r := rbl.Records{Outcome: rbl.Found}
-	for _, a := range list {
-		r.Addresses = append(r.Addresses, netip.MustParseAddr(a))
-	}
-	return r
-}
 
 const second = time.Second
 
@@ -224,6 +97,53 @@ func TestWhatWasStartedAtConnectIsThereAtRCPT(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+func TestTheMXHostsOfAHostedDomainAreLookedUpEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &slowDNS{takes: 20 * time.Millisecond, records: map[question]rbl.Records{
+			{"hosted.example", dns.TypeMX}: {Outcome: rbl.Found, Names: []string{"mx.example.org"}}}}
+		d := newDNS(w, w, allNames)
+		defer d.Close()
+		decider := deciderOf(needing(policy.NeedHosted))
+		decider.Own.Domains = map[string]bool{"hosted.example": true}
+		q := rcpt(t, "helo_name=a.hosted.example")
+		decider.Decide(t.Context(), until(policy.Helo, q), time.Now(), liveOf(d), false)
+		time.Sleep(40 * time.Millisecond)
+		synctest.Wait()
+		start := time.Now()
+		decider.Decide(t.Context(), q, start, liveOf(d), false)
+		if took := time.Since(start); took != 0 {
+			t.Errorf("RCPT waited %v", took)
+		}
+	})
+}
+
+// impatient never has an answer and counts who would have waited for one.
+type impatient struct {
+	lists
+	waited atomic.Int32
+}
+
+func (i *impatient) Check(ctx context.Context, _ netip.Addr) rbl.Report {
+	if ctx.Err() == nil {
+		i.waited.Add(1)
+	}
+	return rbl.Report{Late: true}
+}
+
+func TestTheServerRemembersWhoHasPaid(t *testing.T) {
+	lists := &impatient{}
+	dns := newDNS(&slowDNS{}, lists, Names{})
+	defer dns.Close()
+	d := open(t, 0, func(s *Settings) { s.DNS, s.Decider = dns, deciderOf(needing(policy.NeedLists)) })
+	for i, want := range []int32{0, 0, 1, 1} {
+		stage := []string{"CONNECT", "MAIL", "RCPT", "RCPT"}[i]
+		d.say(t, wire(overlay(ordinary, "protocol_state="+stage)...))
+		if got := lists.waited.Load(); got != want {
+			t.Errorf("request %d at %s: waited %d times", i, stage, got)
+		}
+	}
 }
 
 func TestWhoIsNotJudgedCostsNoQuestion(t *testing.T) {
@@ -425,53 +345,6 @@ func addressesOf(a policy.Addresses) string {
 		words = append(words, addr.String())
 	}
 	return strings.Join(append(words, fmt.Sprint(a.Known)), " ")
-}
-
-func TestANetworkStartsOnlySoMuch(t *testing.T) {
-	a := newAllowance()
-	takes := func(client string, proven bool, now time.Time) int {
-		n := 0
-		for n < 2*earlyMost && a.take(netip.MustParseAddr(client), proven, now) {
-			n++
-		}
-		return n
-	}
-	if n := takes("203.0.113.7", true, noon); n != earlyMost {
-		t.Errorf("a network may start %d", n)
-	}
-	if n := takes("203.0.113.200", true, noon.Add(earlySpan-1)); n != 0 {
-		t.Errorf("another address of it may start %d", n)
-	}
-	if n := takes("203.0.113.200", true, noon.Add(earlySpan)); n != earlyMost {
-		t.Errorf("a span later it may start %d", n)
-	}
-	if n := takes("2001:db8:1:200::1", true, noon); n != earlyMost {
-		t.Errorf("a network of IPv6 may start %d", n)
-	}
-	if n := takes("2001:db8:1:2ff::1", true, noon); n != 0 {
-		t.Errorf("another /64 of its /56 may start %d", n)
-	}
-	if n := takes("192.0.2.1", false, noon) + takes("198.51.100.1", false, noon); n != earlyMost {
-		t.Errorf("connections that are not proven may start %d together", n)
-	}
-	if a.take(netip.Addr{}, true, noon) {
-		t.Error("nobody may start")
-	}
-
-	w := &slowDNS{}
-	d := newDNS(w, w, allNames)
-	defer d.Close()
-	for range earlyMost {
-		d.early.take(netip.MustParseAddr("203.0.113.1"), true, noon)
-	}
-	d.start(policy.NeedLists, rcpt(t), &policy.Own{}, true, noon)
-	if asked := w.questions(); len(asked) != 0 {
-		t.Errorf("over its share it started %v", asked)
-	}
-	deciderOf(needing(policy.NeedLists)).Decide(t.Context(), rcpt(t), noon, liveOf(d), false)
-	if asked := w.questions(); !slices.Equal(asked, []string{"list 203.0.113.7"}) {
-		t.Errorf("RCPT asked %v", asked)
-	}
 }
 
 func TestCloseEndsWhatIsFollowed(t *testing.T) {

@@ -68,7 +68,7 @@
 //	tag        kept in the connection and sent back
 //	note       for Exim's log, without an objection: would=deny of an observed rule, malformed, busy, bypass
 //	synthetic  1: the connection is not proven to exist; judged, and nothing is remembered
-//	degraded   1: some fact did not come in time
+//	degraded   1: a fact that a rule needs did not come in time, and may yet come
 //	end        1, and last. Without it Exim's snippet takes the reply for none: Exim takes a cut reply for success
 //
 // A value outside [A-Za-z0-9_.,:/-]+ is quoted, with \\ \" \n \r \t \ooo; never a NUL. The reply loses Exim's taint mark,
@@ -82,7 +82,9 @@
 // # Budgets
 //
 // Exim waits 3 s by the snippet's default. The daemon answers within 0.2 s at CONNECT and HELO, 1.5 s at MAIL and RCPT,
-// 1 s at DATA and for local submissions; what is not known by then stays unknown.
+// 1 s at DATA and for local submissions; what is not known by then stays unknown. What RCPT needs of the DNS is started at
+// CONNECT, HELO and MAIL, which do not wait for it, and goes on when a budget ends. A connection waits in vain once: its
+// later requests read what is there.
 //
 // # Who is calling
 //
