@@ -57,8 +57,8 @@
 //
 // # How to use it
 //
-// Zones makes zones of entries, from Entry.UnmarshalText or Default. NewResolver and NewLists take it from there: run
-// Lists.Run in a goroutine, ask with Lists.Check and Lists.CheckName, and read Report.Score. All zones are asked at once,
-// and the context says how long to wait: the answers that came count, the others are Unknown and go on into the cache. A
-// context that has ended starts the questions and waits for none.
+// ParseZones, or Zones with Default, says which lists; NewResolver and NewLists take it from there. Run Lists.Run in a
+// goroutine, ask with Lists.Check and Lists.CheckName, and read Report.Score. All zones are asked at once, and the context
+// says how long to wait: the answers that came count, the others are Unknown and go on into the cache. A context that has
+// ended starts the questions and waits for none. The example of the package is a whole program.
 package rbl

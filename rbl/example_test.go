@@ -3,6 +3,7 @@ package rbl_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"net/netip"
 
 	"eximpolicyd/internal/dnstest"
@@ -16,22 +17,15 @@ func Example() {
 	defer server.Close()
 	server.List("bl.example", false, "192.0.2.1=127.0.0.4")
 
+	zones, err := rbl.ParseZones(rbl.OfAddresses, "bl.example=127.0.0.[2..11]*5")
+	if err != nil {
+		log.Fatal(err) // it says what to write instead
+	}
 	r, err := rbl.NewResolver(rbl.ResolverOptions{Servers: []netip.AddrPort{server.Addr()}})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer r.Close()
-	var entry rbl.Entry
-	if err := entry.UnmarshalText([]byte("bl.example=127.0.0.[2..11]*5")); err != nil {
-		fmt.Println(err)
-		return
-	}
-	zones, err := rbl.Zones(rbl.OfAddresses, []rbl.Entry{entry})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	lists := rbl.NewLists(r, zones, rbl.ListsOptions{})
 	lists.Test(context.Background()) // a program that stays runs lists.Run, which tests again and again
 	for _, client := range []string{"192.0.2.1", "192.0.2.2"} {

@@ -79,6 +79,17 @@ func Zones(kind Kind, entries []Entry) ([]*Zone, error) {
 	return zones, nil
 }
 
+// ParseZones makes zones of entries in postscreen's notation, for who has no configuration file.
+func ParseZones(kind Kind, entries ...string) ([]*Zone, error) {
+	parsed := make([]Entry, len(entries))
+	for i, text := range entries {
+		if err := parsed[i].UnmarshalText([]byte(text)); err != nil {
+			return nil, err
+		}
+	}
+	return Zones(kind, parsed)
+}
+
 func newZone(kind Kind, name string, k *known) *Zone {
 	z := &Zone{Name: name, Public: publicName(name), Kind: kind}
 	z.IPv4, z.IPv6 = kind == OfAddresses, kind == OfAddresses && (k == nil || !k.noIPv6)
