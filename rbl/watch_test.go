@@ -54,7 +54,7 @@ func TestADeadZoneIsLeftAloneForAMinuteThenTwiceAsLongEachTime(t *testing.T) {
 		if r.state().State != OK {
 			t.Error("it does not come back")
 		}
-		if news := r.told(); len(news) != 1 || news[0].State != OK || news[0].Was != Timeout {
+		if news := r.told(); len(news) != 1 || news[0].State != OK || news[0].Was != Timeout || news[0].Text == "" {
 			t.Errorf("told %+v", news)
 		}
 	})
