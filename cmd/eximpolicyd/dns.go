@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -177,8 +178,8 @@ func (s *server) nextAsking(ctx context.Context, c *config.Config, rules []polic
 	return next
 }
 
-// listsLine tells whom the lists are asked of.
-func (s *server) listsLine() string {
+// listsLine tells which lists are asked, and where to look how they do.
+func (s *server) listsLine(socket string) string {
 	switch a := s.asking.Load(); {
 	case a == nil:
 		return "lists: none, the DNS is not asked, and no rule that needs it has an opinion"
@@ -189,7 +190,8 @@ func (s *server) listsLine() string {
 		for i, z := range a.zones {
 			names[i] = z.Public
 		}
-		return "lists: " + strings.Join(names, ", ") + "; each counts from when it has passed its own test: eximpolicyd lists"
+		return "lists: " + strings.Join(names, ", ") + "\neach of them counts from when it has passed its own test: " +
+			os.Args[0] + " lists --socket " + controlSocket(socket)
 	}
 }
 

@@ -55,21 +55,7 @@ The exit code is 0 if every list is ok and 69 if one is not, so that cron tells 
 }
 
 func (l *lister) run(out, errs io.Writer) error {
-	conf, err := load(l.config)
-	if err != nil {
-		return err
-	}
-	socket := l.socket
-	if socket == "" {
-		socket = controlSocket(conf.Listen.Socket)
-	}
-	health, err := askLists(socket)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		if l.socket != "" {
-			return fail(exUnavailable, "is eximpolicyd serve running? control.sock stands beside its socket", "no daemon at %s", socket)
-		}
-		health, err = testNow(conf, socket, errs)
-	}
+	health, err := l.health(errs)
 	if err != nil {
 		return err
 	}
@@ -96,6 +82,37 @@ func (l *lister) run(out, errs io.Writer) error {
 	return nil
 }
 
+// health asks the daemon at the socket named, or at that of the configuration, whose lists are tested if no daemon runs.
+func (l *lister) health(errs io.Writer) ([]rbl.ZoneHealth, error) {
+	if l.socket != "" {
+		health, err := askLists(l.socket)
+		if noDaemon(err) {
+			err = fail(exUnavailable, "is eximpolicyd serve running? control.sock stands beside its socket", "no daemon at %s", l.socket)
+		}
+		return health, err
+	}
+	conf, err := load(l.config)
+	if err != nil {
+		return nil, err
+	}
+	socket := controlSocket(conf.Listen.Socket)
+	health, err := askLists(socket)
+	if !noDaemon(err) {
+		return health, err
+	}
+	fmt.Fprintf(errs, "eximpolicyd: no daemon at %s; these lists are tested now\n", socket)
+	a, err := askingNow(conf)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	return a.lists.States(), nil
+}
+
+func noDaemon(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
 // askLists asks the daemon. The error is that of the system if there is none.
 func askLists(socket string) (health []rbl.ZoneHealth, err error) {
 	err = control.Ask(socket, control.Request{Request: control.Lists}, &health)
@@ -105,23 +122,10 @@ func askLists(socket string) (health []rbl.ZoneHealth, err error) {
 		return nil, fail(exPermission, "", "the daemon at %s says: %w", socket, err)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fail(exPermission, "ask as root or as the daemon's user", "this user may not open %s", socket)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, err
-	case err != nil:
+	case err != nil && !noDaemon(err):
 		return nil, fail(exUnavailable, "see the daemon's log", "no answer from %s: %w", socket, err)
 	}
-	return health, nil
-}
-
-// testNow tests the lists of a configuration, as the daemon does at its start.
-func testNow(conf *config.Config, socket string, errs io.Writer) ([]rbl.ZoneHealth, error) {
-	fmt.Fprintf(errs, "eximpolicyd: no daemon at %s; these lists are tested now\n", socket)
-	a, err := askingNow(conf)
-	if err != nil {
-		return nil, err
-	}
-	defer a.Close()
-	return a.lists.States(), nil
+	return health, err
 }
 
 // askingNow makes what asks the DNS and tests its lists.
@@ -145,7 +149,7 @@ const listWidth = 30
 // printHealth writes a table.
 func printHealth(out io.Writer, health []rbl.ZoneHealth, now time.Time) error {
 	if len(health) == 0 {
-		_, err := fmt.Fprintln(out, "no list is asked: policy.rbl.zones and name_zones name them")
+		_, err := fmt.Fprintln(out, "no list is asked: policy.rbl names none, its rule is off, or dns.ask is")
 		return err
 	}
 	paint := painter(out)

@@ -155,6 +155,9 @@ func printExplanation(out io.Writer, e *explanation) error {
 		if a.Text != "" {
 			wrapped(w, "says: ", a.Text)
 		}
+		if a.URL != "" {
+			wrapped(w, "see: ", a.URL)
+		}
 	}
 	verdict := "less than"
 	if e.Reached {

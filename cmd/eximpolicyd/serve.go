@@ -220,7 +220,7 @@ func (s *server) greet(out io.Writer, c *config.Config, d *acl.Decider) {
 		fmt.Fprintf(out, "to refuse forged greetings, add the first line to a file without [policy.helo], "+
 			"or the same under its [policy.helo.rules]:\n    %s\n", forgeries)
 	}
-	fmt.Fprintln(out, s.listsLine())
+	fmt.Fprintln(out, s.listsLine(socket))
 	if len(c.Own.Addresses) == 0 && !hasPublic(time.Now()) {
 		fmt.Fprintln(out, "this host has no public address, so helo.H3 only observes what comes to a private one: set own.addresses")
 	}
