@@ -139,6 +139,7 @@ func TestWhoIsExemptCostsNoQuestion(t *testing.T) {
 		if r := rcpt(t, s, c.client, "mx.example.org"); r.Code != 250 || srv.Count("") != 0 {
 			t.Errorf("%s: %q, %v", c.class, r.Text, srv.Questions())
 		}
+		srv.Forget()
 	}
 	if err := p.Reload("exempt.submission_ports = [" + port + "]\n" + config); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,9 @@
 // finds the deliveries Exim started in the background.
 //
 // It needs root, and says so: see Check. Nothing leaves the machine: the name
-// server of a site is a loopback port where nobody listens, and mail for
-// domains elsewhere goes to a file, where Relayed counts it.
+// server of a site is a loopback address where nobody listens, or the unbound of
+// a DNS, which has a root of its own; and mail for domains elsewhere goes to a
+// file, where Relayed counts it.
 //
 // Known mailboxes are alice, bob and carol in the domain Domain, and later,
 // whose router defers; alice can log in with the password Password. Connections from ProxyFrom begin with a
