@@ -2,6 +2,7 @@ package rbl
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -50,14 +51,14 @@ func (l *Lists) enqueue(n Notice) {
 	l.stir()
 }
 
-// hijacked counts the zones that are.
-func (l *Lists) hijacked() (n int) {
+// hijacked returns the public names of the zones that are.
+func (l *Lists) hijacked() (names []string) {
 	for _, w := range l.watches {
 		if State(w.state.Load()) == Hijacked {
-			n++
+			names = append(names, w.zone.Public)
 		}
 	}
-	return n
+	return names
 }
 
 // tell tells what has changed, and returns when there is more to tell.
@@ -91,7 +92,7 @@ func (l *Lists) collect(now time.Time) (out []Notice, next time.Time) {
 		switch {
 		case n.State == Hijacked && holding:
 			kept = append(kept, n)
-		case n.State == Hijacked && (q.loud || hijacked > 1):
+		case n.State == Hijacked && (q.loud || len(hijacked) > 1):
 			if !q.loud {
 				q.loud = true
 				out = append(out, l.loudly(n, hijacked))
@@ -102,7 +103,7 @@ func (l *Lists) collect(now time.Time) (out []Notice, next time.Time) {
 		}
 	}
 	q.queue = kept
-	if q.loud && hijacked == 0 && !holding {
+	if q.loud && len(hijacked) == 0 && !holding {
 		q.loud = false
 		out = append(out, Notice{State: OK, Was: Hijacked, Text: "the DNS server answers in no list's place any more"})
 	}
@@ -110,12 +111,12 @@ func (l *Lists) collect(now time.Time) (out []Notice, next time.Time) {
 }
 
 // loudly says of the resolver what several zones show.
-func (l *Lists) loudly(n Notice, hijacked int) Notice {
+func (l *Lists) loudly(n Notice, hijacked []string) Notice {
 	fix := "run a resolver of your own (unbound), or ask whoever runs this one to stop it"
 	if name := l.resolver.Public(); name != "" {
 		fix = "your resolver is public (" + name + "): run one of your own (unbound)"
 	}
 	return Notice{State: Hijacked, Was: OK, Fix: fix,
-		Text: fmt.Sprintf("the DNS server answers in the place of %d of %d lists, which do not count until it stops; of %s: %s",
-			hijacked, len(l.watches), n.Zone, n.Text)}
+		Text: fmt.Sprintf("the DNS server answers in the place of %d of %d lists, which do not count until it stops: %s; of %s: %s",
+			len(hijacked), len(l.watches), strings.Join(hijacked, " "), n.Zone, n.Text)}
 }

@@ -35,7 +35,7 @@ func TestSeveralZonesHijackedAtOnceAreTheResolversFaultAndToldOnce(t *testing.T)
 		}
 		after(hijackHold)
 		news := r.told()
-		if len(news) != 1 || news[0].Zone != "" || news[0].State != Hijacked || !strings.Contains(news[0].Text, "3 of 4 lists") {
+		if len(news) != 1 || news[0].Zone != "" || news[0].State != Hijacked || !strings.Contains(news[0].Text, "3 of 4 lists, which do not count until it stops: a.example b.example c.example;") {
 			t.Errorf("told %+v", news)
 		}
 		for _, z := range []string{"a.example", "b.example", "c.example"} {

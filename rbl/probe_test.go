@@ -216,7 +216,7 @@ func TestATestThatCouldNotBeMadeIsMadeSoon(t *testing.T) {
 		r.run(t)
 		r.dns.set("bl.example", saying(Down))
 		after(testEvery)
-		if h := r.state(); h.State != OK || h.Next.Sub(time.Now()) != testAgain {
+		if h := r.state(); h.State != OK || time.Until(h.Next) != testAgain {
 			t.Errorf("%+v", h)
 		}
 		r.dns.set("bl.example", &script{})

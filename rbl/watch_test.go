@@ -72,8 +72,8 @@ func TestTheBreakerBeginsAnewOnlyAfterHalfAnHourOfHealth(t *testing.T) {
 				n++
 				r.Check(t.Context(), client(n))
 			}
-			if h := r.state(); h.State != Timeout || h.Next.Sub(time.Now()) != want {
-				t.Errorf("%v for %v, want %v", h.State, h.Next.Sub(time.Now()), want)
+			if h := r.state(); h.State != Timeout || time.Until(h.Next) != want {
+				t.Errorf("%v for %v, want %v", h.State, time.Until(h.Next), want)
 			}
 			r.dns.set("bl.example", healthy())
 			after(want)
@@ -173,7 +173,7 @@ func TestOneAnswerThatNoListGivesTripsAtOnce(t *testing.T) {
 				t.Errorf("%s: %+v", codes, a)
 			}
 			h := r.state()
-			if h.State != want || h.Next.Sub(time.Now()) != time.Minute {
+			if h.State != want || time.Until(h.Next) != time.Minute {
 				t.Errorf("%s: %+v", codes, h)
 			}
 			r.Check(t.Context(), client(1))
