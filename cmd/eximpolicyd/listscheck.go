@@ -48,8 +48,8 @@ func listsCheckCommand(configFile *string) *cobra.Command {
 		Use:   "check ADDRESS|NAME",
 		Short: "ask all lists about an address or a name, and explain each answer",
 		Long: `Test the lists of the configuration, then ask them about an address, or those of names about a name, and explain each
-answer: its codes, what they mean and weigh, and for how long it holds. A list that fails its test is asked, too, but
-counts nothing. The daemon is not asked.`,
+answer: its codes, what they mean and weigh, and for how long it holds. A list that fails its test is not asked, and the
+reason stands below it. The daemon is not asked either.`,
 		Example: `  eximpolicyd lists check 127.0.0.2
   eximpolicyd lists check mail.example.com`,
 		Args: cobra.ExactArgs(1),
