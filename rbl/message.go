@@ -99,7 +99,8 @@ func rcode(raw []byte) int      { return int(raw[3] & 0xf) }
 // that can't be read.
 func read(raw []byte, name string, kind uint16) (rec Records, ok bool) {
 	var m dns.Msg
-	if m.Unpack(raw) != nil || slices.ContainsFunc(m.Answer, hollow) {
+	if len(raw) < header || m.Unpack(raw) != nil || slices.ContainsFunc(m.Answer, hollow) ||
+		len(m.Answer) != int(binary.BigEndian.Uint16(raw[6:])) { // cut off between two records: the library lets that pass
 		return Records{}, false
 	}
 	switch m.Rcode {
