@@ -22,7 +22,7 @@ const (
 // later probe is answered.
 type health struct {
 	r     *Resolver
-	lane  *Lane // of the probe; whoever asks on it is not held up
+	lane  *lane // of the probe; whoever asks on it is not held up
 	off   atomic.Bool
 	last  atomic.Int64 // when an answer came, UnixNano
 	begun atomic.Bool  // a probe is under way, or will be

@@ -66,7 +66,7 @@ func (p *panel) ask(shard *rowShard, f *flight, i int) {
 	}
 	w.asked.Add(1)
 	epoch := f.slots[i].epoch
-	p.lists.resolver.ask(w.lane(f.subject), name, dns.TypeA, func(rec Records) {
+	p.lists.resolver.ask(w.lane, name, dns.TypeA, func(rec Records) {
 		e, why := w.hear(f.subject, rec, epoch)
 		p.answered(shard, f, i, e, why)
 	})

@@ -310,6 +310,9 @@ func TestStuckNamesThatAClientChoseTakeNoSeatFromTheLists(t *testing.T) {
 			t.Errorf("%+v", report)
 		}
 	}
+	if report := l.CheckName(t.Context(), "mail.example.com"); !report.Complete() {
+		t.Errorf("a list of names is held up by servers that are not its own: %+v", report)
+	}
 	if rec := r.Lookup(gone, "n0.stuck.example", dns.TypeA); rec.Outcome != rbl.Unanswered {
 		t.Errorf("the names were not stuck all the time: %+v", rec)
 	}

@@ -5,9 +5,9 @@ import "sync"
 // maxQueue bounds the questions that wait for a seat of one lane.
 const maxQueue = 1024
 
-// Lane keeps questions of one sort from taking the seats of another: at most so many are under way, up to maxQueue wait
+// lane keeps questions of one sort from taking the seats of another: at most so many are under way, up to maxQueue wait
 // their turn, and more fail at once with Busy. Resolver.lane makes it.
-type Lane struct {
+type lane struct {
 	mu      sync.Mutex
 	seats   int
 	queue   []*query
@@ -15,12 +15,12 @@ type Lane struct {
 }
 
 // lane makes a lane of so many seats.
-func (r *Resolver) lane(seats int) *Lane {
-	return &Lane{seats: seats, streams: make(chan struct{}, maxStreams)}
+func (r *Resolver) lane(seats int) *lane {
+	return &lane{seats: seats, streams: make(chan struct{}, maxStreams)}
 }
 
 // enter gives a query a seat, or a place in the queue.
-func (l *Lane) enter(q *query) (seat, queued bool) {
+func (l *lane) enter(q *query) (seat, queued bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.seats > 0 {
@@ -35,7 +35,7 @@ func (l *Lane) enter(q *query) (seat, queued bool) {
 }
 
 // leave gives a seat to the next that waits, which it returns, or back.
-func (l *Lane) leave() *query {
+func (l *lane) leave() *query {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.queue) > 0 {

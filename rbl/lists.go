@@ -42,9 +42,8 @@ type ListsOptions struct {
 
 // asker is what Lists need of a resolver.
 type asker interface {
-	ask(l *Lane, name string, kind uint16, done func(Records))
-	lane(seats int) *Lane
-	clientLane() *Lane
+	ask(l *lane, name string, kind uint16, done func(Records))
+	lane(seats int) *lane
 	whenUp(f func())
 	Lookup(ctx context.Context, name string, kind uint16) Records
 	Public() string
@@ -63,12 +62,11 @@ func newLists(r asker, zones []*Zone, o ListsOptions) *Lists {
 	l.addresses = newPanel(l, o.Rows)
 	l.names = newPanel(l, max(o.Rows/4, 1))
 	for _, z := range zones {
-		w := &watch{lists: l, zone: z, since: l.start}
-		p, seats := l.addresses, zoneSeats
+		w := &watch{lists: l, zone: z, lane: r.lane(zoneSeats), since: l.start}
+		p := l.addresses
 		if z.Kind == OfNames {
-			p, seats = l.names, testSeats
+			p = l.names
 		}
-		w.seats = r.lane(seats)
 		p.watches = append(p.watches, w)
 		l.watches = append(l.watches, w)
 	}
@@ -147,8 +145,8 @@ func (l *Lists) Check(ctx context.Context, client netip.Addr) Report {
 	return l.addresses.check(ctx, ofAddress(client))
 }
 
-// CheckName asks the zones of names, as Check does. Names are of the client's choosing and take no seat from addresses.
-// What is no host name of two labels or more is Unknown to all zones: nobody lists it, and some take the question for
+// CheckName asks the zones of names, as Check does. A name is of the client's choosing, but who answers for it here is the
+// zone: servers of his that do not answer hold up no list. What is no host name of two labels or more is Unknown to all zones: nobody lists it, and some take the question for
 // abuse.
 func (l *Lists) CheckName(ctx context.Context, name string) Report {
 	if name == "" {

@@ -28,12 +28,11 @@ func benchLists(b *testing.B, clients int) *Lists {
 // quickDNS answers at once: the test entry and one client in eight are listed, by one zone.
 type quickDNS struct{}
 
-func (quickDNS) lane(int) *Lane                                     { return nil }
-func (quickDNS) clientLane() *Lane                                  { return nil }
+func (quickDNS) lane(int) *lane                                     { return nil }
 func (quickDNS) whenUp(func())                                      {}
 func (quickDNS) Public() string                                     { return "" }
 func (quickDNS) Lookup(context.Context, string, uint16) (r Records) { return r }
-func (quickDNS) ask(_ *Lane, name string, _ uint16, done func(Records)) {
+func (quickDNS) ask(_ *lane, name string, _ uint16, done func(Records)) {
 	if name[:9] == "2.0.0.127" || name[0] == '8' && name[len(name)-9] == '3' {
 		done(Records{Outcome: Found, TTL: time.Hour, Addresses: listedAs})
 		return

@@ -38,16 +38,14 @@ type fakeDNS struct {
 	mu      sync.Mutex
 	lists   map[string]*script
 	count   map[string]int // questions by name
-	lanes   map[string]*Lane
+	lanes   map[string]*lane
 	waiting []func()
 	up      func()
 	public  string
 	text    string
-	clients Lane
 }
 
-func (d *fakeDNS) lane(seats int) *Lane { return &Lane{seats: seats} }
-func (d *fakeDNS) clientLane() *Lane    { return &d.clients }
+func (d *fakeDNS) lane(seats int) *lane { return &lane{seats: seats} }
 func (d *fakeDNS) whenUp(f func())      { d.up = f }
 func (d *fakeDNS) Public() string       { return d.public }
 
@@ -55,7 +53,7 @@ func (d *fakeDNS) Lookup(_ context.Context, name string, _ uint16) Records {
 	return Records{Outcome: Found, Text: d.text + name}
 }
 
-func (d *fakeDNS) ask(l *Lane, name string, _ uint16, done func(Records)) {
+func (d *fakeDNS) ask(l *lane, name string, _ uint16, done func(Records)) {
 	d.mu.Lock()
 	d.count[name]++
 	d.lanes[name] = l
@@ -146,7 +144,7 @@ func (r *listsRig) told() []Notice {
 
 // newRig makes lists of zones, all healthy.
 func newRig(zones ...*Zone) *listsRig {
-	r := &listsRig{dns: &fakeDNS{lists: map[string]*script{}, count: map[string]int{}, lanes: map[string]*Lane{}}}
+	r := &listsRig{dns: &fakeDNS{lists: map[string]*script{}, count: map[string]int{}, lanes: map[string]*lane{}}}
 	for _, z := range zones {
 		r.dns.lists[z.Name] = healthy()
 	}

@@ -47,7 +47,7 @@ func (w *watch) begin() <-chan struct{} {
 	w.test = t
 	w.mu.Unlock()
 	for i := range t.questions {
-		w.lists.resolver.ask(w.seats, t.questions[i].name, dns.TypeA, func(rec Records) {
+		w.lists.resolver.ask(w.lane, t.questions[i].name, dns.TypeA, func(rec Records) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			t.questions[i].rec = rec

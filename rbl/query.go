@@ -19,7 +19,7 @@ const (
 // with an answer, or when its time is over. Nothing waits for it but its callback.
 type query struct {
 	r    *Resolver
-	lane *Lane
+	lane *lane
 	name string
 	kind uint16
 	done func(Records)
@@ -43,12 +43,12 @@ type try struct {
 
 // ask sends a question past the cache. done is called exactly once, perhaps before ask returns, from whatever goroutine
 // has the answer: it must not block. The records are complete within questionTime.
-func (r *Resolver) ask(l *Lane, name string, kind uint16, done func(Records)) {
+func (r *Resolver) ask(l *lane, name string, kind uint16, done func(Records)) {
 	r.askFor(questionTime, l, name, kind, done)
 }
 
 // askFor is ask with a time of its own.
-func (r *Resolver) askFor(most time.Duration, l *Lane, name string, kind uint16, done func(Records)) {
+func (r *Resolver) askFor(most time.Duration, l *lane, name string, kind uint16, done func(Records)) {
 	if r.health.down() && l != r.health.lane {
 		done(Records{Outcome: Down, Note: "the DNS server answers nobody at present"})
 		return
@@ -311,7 +311,7 @@ func (q *query) end(rec Records) {
 }
 
 // leave passes a seat on. The next query is begun here, on the goroutine of the one that ended.
-func (r *Resolver) leave(l *Lane) {
+func (r *Resolver) leave(l *lane) {
 	if next := l.leave(); next != nil {
 		next.begin()
 	}

@@ -46,7 +46,7 @@ type Resolver struct {
 	file    string        // the servers are read from there; empty: given
 	told    func(Notice)
 	dial    func(network string, server netip.AddrPort) (net.Conn, error)
-	clients *Lane
+	clients *lane
 	health  health
 	answers *answers
 	proofs  singleflight.Group // Confirm's
@@ -78,9 +78,6 @@ func newResolver(o ResolverOptions, dial func(string, netip.AddrPort) (net.Conn,
 	r.set(servers)
 	return r, nil
 }
-
-// clientLane is for questions about names that a client chose.
-func (r *Resolver) clientLane() *Lane { return r.clients }
 
 // dial connects to a server. The kernel picks the port, at random.
 func dial(network string, server netip.AddrPort) (net.Conn, error) {

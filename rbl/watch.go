@@ -19,11 +19,8 @@ const (
 	maxErrors  = 8 // error codes shown
 )
 
-// Seats of the lanes.
-const (
-	zoneSeats = 128 // of one zone of addresses: a dead zone holds up itself
-	testSeats = 16  // of the tests of one zone of names
-)
+// zoneSeats is how many questions to one zone are under way at once: a dead zone holds up itself.
+const zoneSeats = 128
 
 // watch is one zone with its health. Between two tests a breaker watches its answers: three questions in a row without
 // an answer of use, or one answer that no list gives, and the zone is asked no more until a test finds it well. No
@@ -31,7 +28,7 @@ const (
 type watch struct {
 	lists *Lists
 	zone  *Zone
-	seats *Lane // of the zone
+	lane  *lane // of the questions to the zone, and of nothing else
 
 	state  atomic.Uint32 // a State
 	purged atomic.Uint32 // Lists.epoch when the state last changed: answers asked for before are void
@@ -62,14 +59,6 @@ var closedWhy = [...]string{
 	World:     "world: the list lists everybody",
 	Hijacked:  "hijacked: somebody else answers for the list",
 	Timeout:   "timeout: the list does not answer",
-}
-
-// lane is where questions about a subject take their seats.
-func (w *watch) lane(s subject) *Lane {
-	if s.addr.IsValid() {
-		return w.seats
-	}
-	return w.lists.resolver.clientLane()
 }
 
 // closed says why the zone is not asked about a subject, or nothing.
