@@ -269,6 +269,11 @@ func TestTheFactsOfTheDNS(t *testing.T) {
 		{"mx1.example.org", dns.TypeAAAA}: found("2001:db8::5"),
 		{"many.example", dns.TypeMX}:      hosts(maxHosts + 1),
 	}}
+	var pool []string
+	for i := range rbl.MaxAddresses { // as many as are kept of one answer: there may be more
+		pool = append(pool, fmt.Sprintf("198.51.100.%d", i))
+	}
+	w.records[question{"pool.example.com", dns.TypeA}] = found(pool...)
 	own := &policy.Own{Domains: map[string]bool{"hosted.example": true, "many.example": true}}
 	for _, c := range []struct {
 		name, helo, sender string
@@ -282,6 +287,7 @@ func TestTheFactsOfTheDNS(t *testing.T) {
 		{"a name and a sender", "mail.example.com", "a@EXAMPLE.com.", "192.0.2.1 true", "false", "HELO mail.example.com, sender example.com, PTR mail.example.net"},
 		{"one name for all", "mail.example.net", "a@mail.example.net", "true", "false", "HELO mail.example.net"},
 		{"a hosted domain", "a.hosted.example", "", "true", "192.0.2.3 192.0.2.4 2001:db8::5 true", "HELO a.hosted.example, PTR mail.example.net"},
+		{"a name of a whole pool", "pool.example.com", "", strings.Join(pool, " ") + " false", "false", "HELO pool.example.com, PTR mail.example.net"},
 		{"one with too many MX hosts to look at", "many.example", "", "true", "192.0.2.4 2001:db8::5 false", "HELO many.example, PTR mail.example.net"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -54,7 +54,7 @@ type Facts struct {
 // Addresses is what the DNS has for a name. List may hold some even if not Known.
 type Addresses struct {
 	List  []netip.Addr
-	Known bool // every lookup was answered
+	Known bool // every lookup was answered, and nothing of an answer is left out
 }
 
 // NameReport is what lists of names say of one name that the client goes by.

@@ -8,11 +8,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Bounds of a reverse lookup: whoever owns an address may give it any number of names.
-const (
-	maxPTRNames     = 4
-	maxPTRAddresses = 8
-)
+// maxPTRNames is how many names of an address are looked at: whoever owns it may give it any number.
+const maxPTRNames = 4
 
 // PTR is the outcome of a forward-confirmed reverse lookup (RFC 8601 2.7.3, "iprev").
 type PTR struct {
@@ -27,7 +24,7 @@ type PTRStatus uint8
 
 // The outcomes of a reverse lookup, in the words of RFC 8601.
 const (
-	PTRUnknown     PTRStatus = iota // some lookup was not answered, and none confirmed
+	PTRUnknown     PTRStatus = iota // none confirmed, and some lookup was not answered, or had more than is looked at
 	PTRMissing                      // the address has no name ("permerror")
 	PTRUnconfirmed                  // it has names, none of which has the address ("fail")
 	PTRConfirmed                    // a name of it has the address ("pass")
@@ -38,8 +35,8 @@ func (s PTRStatus) String() string {
 	return [...]string{"unknown", "missing", "unconfirmed", "confirmed"}[min(s, PTRConfirmed)]
 }
 
-// Confirm looks up the names of an address and whether they have it: at most 4 names, 8 addresses each. It waits as
-// Lookup does, and starts without waiting likewise.
+// Confirm looks up the names of an address and whether they have it: at most 4 names, MaxAddresses
+// addresses each. It waits as Lookup does, and starts without waiting likewise.
 func (r *Resolver) Confirm(ctx context.Context, addr netip.Addr) PTR {
 	addr = addr.Unmap().WithZone("")
 	if !addr.IsValid() {
@@ -83,7 +80,10 @@ func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
 	case back.Outcome != Found:
 		return PTR{Note: "its name: " + back.Note, Late: back.Outcome == Unanswered}
 	}
-	p := PTR{Status: PTRUnconfirmed, Names: back.Names[:min(len(back.Names), maxPTRNames)]}
+	p := PTR{Status: PTRUnconfirmed, Names: back.Names}
+	if len(p.Names) > maxPTRNames {
+		p = PTR{Note: "it has more names than are looked at", Names: p.Names[:maxPTRNames]}
+	}
 	kind := dns.TypeAAAA
 	if addr.Is4() {
 		kind = dns.TypeA
@@ -95,8 +95,10 @@ func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
 	for _, name := range p.Names {
 		forth := r.Lookup(ctx, name, kind)
 		switch {
-		case slices.Contains(forth.Addresses[:min(len(forth.Addresses), maxPTRAddresses)], addr):
+		case slices.Contains(forth.Addresses, addr):
 			confirmed = append(confirmed, name)
+		case len(forth.Addresses) == MaxAddresses:
+			p.Status, p.Note = PTRUnknown, name+" has more addresses than are looked at"
 		case !forth.Outcome.Answered():
 			p.Status, p.Note = PTRUnknown, "the address of "+name+": "+forth.Note
 			p.Late = p.Late || forth.Outcome == Unanswered

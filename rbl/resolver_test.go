@@ -238,6 +238,22 @@ func TestAReverseLookupThatFailsIsUnknown(t *testing.T) {
 	}
 }
 
+func TestAReverseLookupThatIsCutIsNoProofAgainstTheClient(t *testing.T) {
+	srv, r := scripted(t, "3.2.0.192.in-addr.arpa. 300 IN PTR pool.example.com.")
+	for i := range maxPTRNames + 1 {
+		name := fmt.Sprintf("n%d.example.com.", i)
+		srv.Add("2.2.0.192.in-addr.arpa. 300 IN PTR "+name, name+" 300 IN A 192.0.2.9")
+	}
+	for i := range MaxAddresses + 1 {
+		srv.Add(fmt.Sprintf("pool.example.com. 300 IN A 198.51.100.%d", i))
+	}
+	for _, client := range []string{"192.0.2.2", "192.0.2.3"} {
+		if p := r.Confirm(t.Context(), netip.MustParseAddr(client)); p.Status != PTRUnknown || p.Note == "" || p.Late {
+			t.Errorf("%s: %+v", client, p)
+		}
+	}
+}
+
 func TestALaneHasSoManySeatsAndAQueue(t *testing.T) {
 	srv, r := scripted(t)
 	srv.Play("stuck.example", dnstest.Silent)
