@@ -64,6 +64,7 @@ func (h *health) judge(alive bool) {
 	}
 	was := h.off.Swap(!alive)
 	if !alive {
+		h.r.first.Add(maxTries) // the next probe asks the servers that this one did not get to
 		h.pause = min(max(2*h.pause, firstPause), lastPause)
 		h.timer = time.AfterFunc(h.pause, func() {
 			h.r.reread()

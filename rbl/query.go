@@ -107,7 +107,7 @@ func (q *query) send() {
 		q.sent = min(n+1, maxTries)
 		q.mu.Unlock()
 		if n == maxTries {
-			q.end(Records{Outcome: Failed, Note: "nobody listens at the DNS server's address"})
+			q.end(Records{Outcome: Down, Note: "nobody listens at the DNS server's address"})
 			return
 		}
 		if q.try(n, q.r.server(n), true) {
@@ -194,7 +194,11 @@ func (q *query) late() {
 			note += "; last came " + q.note
 		}
 		q.mu.Unlock()
-		q.end(Records{Outcome: TimedOut, Note: note})
+		outcome := TimedOut
+		if q.r.health.down() { // found out since it was asked: no fault of whom it is about
+			outcome = Down
+		}
+		q.end(Records{Outcome: outcome, Note: note})
 	default:
 		q.timer.Reset(left)
 		again := q.sent < maxTries && !q.overTCP

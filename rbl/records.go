@@ -18,7 +18,7 @@ const (
 	Refused                   // the server does not answer us
 	TimedOut                  // no answer that fits came
 	Busy                      // too many questions under way: not asked
-	Down                      // the server answers nobody at present: not asked
+	Down                      // the server answers nobody at present: not asked, or in vain
 )
 
 // Answered reports whether the DNS said something about the name.

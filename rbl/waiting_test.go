@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,15 @@ type wire struct {
 	mu     sync.Mutex
 	silent map[netip.AddrPort]bool
 	stuck  string // a name that is never answered
+	refuse bool   // nobody listens
 	asked  []time.Time
 	names  []string
 }
 
 func (w *wire) dial(_ string, server netip.AddrPort) (net.Conn, error) {
+	if w.refuse {
+		return nil, syscall.ECONNREFUSED
+	}
 	ours, theirs := net.Pipe()
 	go func() { // ends when the resolver closes its end
 		buf := make([]byte, 4096)
@@ -94,6 +99,7 @@ func bubble(t *testing.T, test func(t *testing.T, w *wire, r *Resolver, told *[]
 var (
 	first  = netip.MustParseAddrPort("192.0.2.53:53")
 	second = netip.MustParseAddrPort("198.51.100.53:53")
+	third  = netip.MustParseAddrPort("203.0.113.53:53")
 )
 
 // lookup asks, past the cache, and returns what came and after how long.
@@ -151,7 +157,7 @@ func TestServersThatAnswerNobodyCostNothingUntilTheyAnswerAgain(t *testing.T) {
 		recovered := 0
 		r.whenUp(func() { recovered++ })
 		w.be(true, first, second)
-		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != TimedOut || took != questionTime {
+		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Down || took != questionTime {
 			t.Fatalf("%v after %v", rec.Outcome, took)
 		}
 		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Down || took != 0 {
@@ -176,6 +182,34 @@ func TestServersThatAnswerNobodyCostNothingUntilTheyAnswerAgain(t *testing.T) {
 		time.Sleep(time.Hour)
 		if n := w.count(""); n > before+1 {
 			t.Errorf("%d probes of a server that answers", n-before)
+		}
+	})
+}
+
+func TestAServerIsFoundHoweverManyBeforeItAreSilent(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, told *[]Notice) {
+		r.set([]netip.AddrPort{first, second, third})
+		w.be(true, first, second)
+		lookup(r, "mx.example.com")
+		time.Sleep(firstPause + probeTime)
+		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Missing || took != 0 {
+			t.Errorf("%v after %v, told %v", rec.Outcome, took, *told)
+		}
+	})
+}
+
+func TestAServerThatIsDownIsNoFaultOfWhomItIsAskedAbout(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		w.refuse = true
+		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Down || took != 0 {
+			t.Errorf("where nobody listens: %v after %v", rec.Outcome, took)
+		}
+		w.refuse = false
+	})
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		w.be(true, first, second)
+		if rec, took := lookup(r, "mx.example.com"); rec.Outcome != Down || took != questionTime {
+			t.Errorf("where nobody answers: %v after %v", rec.Outcome, took)
 		}
 	})
 }
