@@ -95,22 +95,37 @@ func (h *health) stop() {
 	}
 }
 
-// whenUp calls f each time the servers answer again after they did not. f must not block.
+// whenUp calls f each time the servers answer again after they did not, or are others. f must not block.
 func (r *Resolver) whenUp(f func()) {
 	r.health.mu.Lock()
 	defer r.health.mu.Unlock()
 	r.health.up = append(r.health.up, f)
 }
 
-// reread takes other servers from resolv.conf, if they are from there: a network may have brought new ones.
-func (r *Resolver) reread() {
-	if r.file == "" {
+// Reread takes the servers that /etc/resolv.conf names now, if they are from there, and has the lists tested if they are
+// others: who refused the old ones may answer these. A file that can't be read leaves them as they are.
+func (r *Resolver) Reread() {
+	if !r.reread() {
 		return
 	}
-	servers, err := readServers(r.file)
-	if err == nil && !slices.Equal(servers, r.Servers()) {
-		r.set(servers)
+	r.health.mu.Lock()
+	defer r.health.mu.Unlock()
+	for _, f := range r.health.up {
+		f()
 	}
+}
+
+// reread reports whether there are other servers now.
+func (r *Resolver) reread() bool {
+	if r.file == "" {
+		return false
+	}
+	servers, err := readServers(r.file)
+	if err != nil || slices.Equal(servers, r.Servers()) {
+		return false
+	}
+	r.set(servers)
+	return true
 }
 
 // name names the servers for a reader.

@@ -1,8 +1,11 @@
 package rbl
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -212,6 +215,39 @@ func TestAServerThatIsDownIsNoFaultOfWhomItIsAskedAbout(t *testing.T) {
 			t.Errorf("where nobody answers: %v after %v", rec.Outcome, took)
 		}
 	})
+}
+
+func TestTheServersOfResolvConfAreReadAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "resolv.conf")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := asking(t, first)
+	r.file = file
+	retests := 0
+	r.whenUp(func() { retests++ })
+	for i, c := range []struct {
+		text    string
+		servers string
+		retests int
+	}{
+		{"nameserver 192.0.2.53\n", "[192.0.2.53:53]", 0},
+		{"nameserver 2001:db8::53\nnameserver ::ffff:192.0.2.53\noptions edns0\n", "[[2001:db8::53]:53 192.0.2.53:53]", 1},
+		{"# nobody\n", "[127.0.0.1:53]", 2},
+	} {
+		write(c.text)
+		r.Reread()
+		if got := fmt.Sprint(r.Servers()); got != c.servers || retests != c.retests {
+			t.Errorf("%d: %s, tested %d times", i, got, retests)
+		}
+	}
+	r.file = ""
+	write("nameserver 192.0.2.53\n")
+	if r.Reread(); r.Servers()[0] == first || retests != 2 {
+		t.Error("servers that are given are not those of the machine")
+	}
 }
 
 func TestAQuestionThatFindsNoSeatInTimeIsGivenUp(t *testing.T) {

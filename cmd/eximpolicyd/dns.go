@@ -163,6 +163,7 @@ func (s *server) nextAsking(ctx context.Context, c *config.Config, rules []polic
 	}
 	wants := wantsOf(c, rules)
 	if now := s.asking.Load(); now != nil && reflect.DeepEqual(now.wants, wants) {
+		now.resolver.Reread()
 		return now
 	}
 	next, err := newAsking(wants, s.told)
