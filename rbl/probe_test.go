@@ -156,6 +156,30 @@ func TestAZoneIsTestedEveryHalfHour(t *testing.T) {
 	})
 }
 
+func TestIPv6StaysAsItWasIfItsTestIsNotAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRig(both(zone(t, "bl.example"))).watches[0]
+		questions := testQuestions(w.zone)
+		for i := range questions {
+			switch q := &questions[i]; {
+			case q.part >= mustList6:
+				q.rec = Records{Outcome: TimedOut}
+			case q.part == mustList:
+				q.rec = Records{Outcome: Found, Addresses: addresses("127.0.0.2")}
+			default:
+				q.rec = Records{Outcome: Missing}
+			}
+		}
+		if v := w.judge(questions); v.state != OK || v.six || !strings.Contains(v.why, "IPv6 addresses are not asked: no answer") {
+			t.Errorf("off: %+v", v)
+		}
+		w.six.Store(true)
+		if v := w.judge(questions); v.state != OK || !v.six || v.why != "" {
+			t.Errorf("on: %+v", v)
+		}
+	})
+}
+
 func TestIPv6IsSwitchedWithoutTheZone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(both(zone(t, "bl.example")))
@@ -180,6 +204,9 @@ func TestIPv6IsSwitchedWithoutTheZone(t *testing.T) {
 		r.dns.set("bl.example", healthy())
 		after(testEvery)
 		six("")
+		if news := r.told(); len(news) != 1 || news[0].Text == "" {
+			t.Errorf("told %+v", news)
+		}
 	})
 }
 

@@ -35,11 +35,9 @@ func (w *watch) judge(questions []question) verdict {
 			return v
 		}
 		v6 := w.judgeFamily(six)
-		switch v6.state {
-		case OK:
+		switch {
+		case v6.state == OK, v6.state == Timeout && w.six.Load():
 			v.six = true
-		case Timeout:
-			v.six = w.six.Load() // as it was
 		default:
 			v.why = "IPv6 addresses are not asked: " + v6.why
 			v.fix = "nothing, if the list has no IPv6 addresses"

@@ -208,22 +208,21 @@ func (s *server) health() []rbl.ZoneHealth {
 func (s *server) told(n rbl.Notice) {
 	log := s.log.Load()
 	say := log.Warn
-	if n.State == rbl.OK {
+	if n.State == rbl.OK && n.Was != rbl.OK {
 		say = log.Info
 	}
-	about := []any{"state", n.State.String(), "was", n.Was.String(), "why", n.Text}
+	what := "a list has changed its state"
+	about := []any{"list", n.Zone, "state", n.State.String(), "was", n.Was.String(), "why", n.Text}
+	switch {
+	case n.Zone == "":
+		what, about = "the resolver has changed its state", about[2:]
+	case n.State == n.Was:
+		what = "a list has changed what it answers"
+	}
 	if n.Fix != "" {
 		about = append(about, "fix", n.Fix)
 	}
-	switch {
-	case n.State == n.Was:
-		log.Warn("a list answered what counts nothing", "list", n.Zone, "why", n.Text)
-		return
-	case n.Zone == "":
-		say("the resolver has changed its state", about...)
-	default:
-		say("a list has changed its state", append([]any{"list", n.Zone}, about...)...)
-	}
+	say(what, about...)
 }
 
 func pause(ctx context.Context, d time.Duration) {
