@@ -110,16 +110,23 @@ func maskedWords(text string) string {
 }
 
 // hide masks the zone's key in what its list has to say, in any letter case: a list may repeat the name that it was asked
-// by, or have the key in a link.
+// by, or have the key in a link. Of a text that was cut, the end may be the beginning of the key.
 func (z *Zone) hide(text string) string {
 	if z.Public == z.Name {
 		return text
 	}
+	cut := len(text) >= MaxText
 	text = replaceFold(text, z.Name, z.Public)
 	public := strings.Split(z.Public, ".")
 	for _, label := range strings.Split(z.Name, ".") {
-		if !slices.Contains(public, label) {
-			text = replaceFold(text, label, mask)
+		if slices.Contains(public, label) {
+			continue
+		}
+		text = replaceFold(text, label, mask)
+		for n := len(label) - 1; cut && n > 2; n-- { // two characters tell nothing
+			if at := len(text) - n; at >= 0 && strings.EqualFold(text[at:], label[:n]) {
+				text = text[:at] + mask
+			}
 		}
 	}
 	return text

@@ -10,7 +10,7 @@ import (
 )
 
 // cut is a text as long as what is kept of one, that ends so. uncut takes off what it begins with.
-func cut(end string) string   { return strings.Repeat(" ", MaxText-len(end)) + end }
+func cut(end string) string    { return strings.Repeat(" ", MaxText-len(end)) + end }
 func uncut(text string) string { return strings.TrimLeft(text, " ") }
 
 func TestAKeyIsMaskedInWhatItsListSays(t *testing.T) {

@@ -3,7 +3,6 @@ package rbl
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -167,7 +166,7 @@ func (w *watch) mask(outcome, note string) string {
 	if note == "" {
 		return outcome
 	}
-	return outcome + " (" + strings.ReplaceAll(note, w.zone.Name, w.zone.Public) + ")"
+	return outcome + " (" + w.zone.hide(note) + ")"
 }
 
 // trip opens the breaker because of an answer to a question of an epoch.
