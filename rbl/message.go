@@ -117,7 +117,11 @@ func read(raw []byte, name string, kind uint16) (rec Records, ok bool) {
 		return Records{Outcome: Failed, Note: "the name's CNAMEs go on for ever"}, true
 	}
 	rec.collect(m.Answer, owner, kind, ttl)
-	if rec.Outcome != Found {
+	switch {
+	case rec.Outcome == Found:
+	case referral(&m):
+		return Records{Outcome: Failed, Note: "the server looks nothing up for us"}, true
+	default:
 		rec.TTL = negative(&m)
 	}
 	return rec, true
@@ -203,8 +207,17 @@ func negative(m *dns.Msg) time.Duration {
 	return 0
 }
 
+// referral reports whether a message without records says whom to ask instead of that there are none (RFC 2308 2.2): it
+// is of a server that is not recursive.
+func referral(m *dns.Msg) bool {
+	is := func(kind uint16) bool {
+		return slices.ContainsFunc(m.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == kind })
+	}
+	return is(dns.TypeNS) && !is(dns.TypeSOA)
+}
+
 // hostname lowers a name of letters, digits, hyphens and underscores, and removes the dot at its end. Others are refused:
-// a stranger chose them, and they end up in logs and in questions. The slash is for RFC 2317.
+// a stranger chose them, and they end up in logs and in questions.
 func hostname(s string) (string, bool) {
 	s = strings.TrimSuffix(s, ".")
 	if s == "" || len(s) > 253 {
@@ -217,7 +230,7 @@ func hostname(s string) (string, bool) {
 			label = -1
 		case 'A' <= c && c <= 'Z':
 			lower = false
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '/':
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
 		default:
 			return "", false
 		}
