@@ -124,7 +124,7 @@ func TestWhatAListDoesStandsInTheLogWithTheFix(t *testing.T) {
 		{rbl.Notice{State: rbl.Timeout, Was: rbl.OK, Text: "no answer"},
 			`level=WARN msg="the resolver has changed its state" state=timeout was=ok why="no answer"`},
 		{rbl.Notice{Zone: "bl.example", State: rbl.OK, Was: rbl.OK, Text: "answered 127.0.0.99"},
-			`level=WARN msg="a list answered what counts nothing" list=bl.example why="answered 127.0.0.99"`},
+			`level=WARN msg="a list has changed what it answers" list=bl.example state=ok was=ok why="answered 127.0.0.99"`},
 	} {
 		var log lines
 		s := &server{}
