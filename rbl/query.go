@@ -3,7 +3,9 @@ package rbl
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -175,6 +177,9 @@ func (q *query) try(n int, s *server, edns bool) bool {
 	}
 	k.leave(id, q)
 	q.drop(k)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		k.conn.Close() // the kernel tells it once: others who wait there would not hear of it
+	}
 	return false
 }
 
