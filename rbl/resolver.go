@@ -79,12 +79,21 @@ func newResolver(o ResolverOptions, dial func(string, netip.AddrPort) (net.Conn,
 	return r, nil
 }
 
+// inbox is how many octets of answers may wait for their reader; the kernel gives what it allows. Its default holds about
+// 270 packets, and a list that sends junk, or a burst of answers on a busy machine, fills it.
+const inbox = 1 << 20
+
 // dial connects to a server. The kernel picks the port, at random.
 func dial(network string, server netip.AddrPort) (net.Conn, error) {
-	if network == "udp" {
-		return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
+	if network != "udp" {
+		return net.DialTimeout(network, server.String(), firstTry)
 	}
-	return net.DialTimeout(network, server.String(), firstTry)
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
+	if err != nil {
+		return nil, err // not conn, which would be a nil in an interface
+	}
+	conn.SetReadBuffer(inbox) // if it can't, there is the default
+	return conn, nil
 }
 
 // resolvConf names the servers of the machine (resolv.conf(5)).

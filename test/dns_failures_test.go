@@ -62,16 +62,20 @@ func healed() []failure {
 		{"old-server", dnstest.FormErrOnEDNS, "ok"},
 		{"forged-and-over-tcp", dnstest.TruncatedForged, "ok"},
 		{"twice", dnstest.Twice, "ok"},
-		{"junk", dnstest.ManyJunk(50), "ok"},
 	}
 }
+
+// flooding is one more of them, by itself: where its packets fill the socket, the answers of other lists may be lost.
+func flooding() []failure { return []failure{{"junk", dnstest.ManyJunk(50), "ok"}} }
 
 // TestEveryFailureOfAListRefusesNobodyAndIsReported has a scripted server play each failure for a list of its own, beside
 // a healthy one. All of them would list the client.
 func TestEveryFailureOfAListRefusesNobodyAndIsReported(t *testing.T) {
 	t.Parallel()
 	s := started(t, rig.Config{Flavour: "stock"})
-	for name, failures := range map[string][]failure{"answers that lie": answersThatLie(), "no answers": noAnswers(), "healed": healed()} {
+	for name, failures := range map[string][]failure{
+		"answers that lie": answersThatLie(), "no answers": noAnswers(), "healed": healed(), "flooding": flooding(),
+	} {
 		srv := scripted(t)
 		if err := srv.List("bl.example", false, "203.0.113.7"); err != nil {
 			t.Fatal(err)
