@@ -66,12 +66,18 @@ type Server struct {
 	closed    bool
 }
 
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
 // Start makes a server and lets it answer. The kernel gives the port.
-func Start() (*Server, error) {
+func Start() (*Server, error) { return StartAt(netip.AddrPortFrom(loopback, 0)) }
+
+// StartAt makes a server of an address of one's own, 127.0.0.0/8: a resolv.conf cannot name a port, so whoever reads one
+// has to be answered on port 53.
+func StartAt(at netip.AddrPort) (*Server, error) {
 	s := &Server{conns: map[net.Conn]bool{}, timers: map[*time.Timer]bool{}}
 	s.asked = sync.NewCond(&s.mu)
 	s.world.begin()
-	if err := s.listen(); err != nil {
+	if err := s.listen(at); err != nil {
 		return nil, fmt.Errorf("scripted DNS server: %w", err)
 	}
 	for range readers {
@@ -82,14 +88,12 @@ func Start() (*Server, error) {
 }
 
 // listen finds a port that is free for both. The kernel knows the free ones of one kind only, so it may take a few tries.
-func (s *Server) listen() (err error) {
-	loopback := netip.MustParseAddr("127.0.0.1")
-	any := net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0))
-	if s.other, err = net.ListenUDP("udp4", any); err != nil {
+func (s *Server) listen(at netip.AddrPort) (err error) {
+	if s.other, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at.Addr(), 0))); err != nil {
 		return err
 	}
 	for range 20 {
-		if s.udp, err = net.ListenUDP("udp4", any); err != nil {
+		if s.udp, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at)); err != nil {
 			break
 		}
 		_ = s.udp.SetReadBuffer(4 << 20) // as much as the system allows

@@ -37,6 +37,11 @@ const settings = "mode = \"observe\"\n[dns]\nask = \"off\"\n[log]\nlevel = \"inf
 
 // serve starts the daemon on a socket and returns when it listens.
 func (b *bench) serve(ctx context.Context, socket string) (*process, error) {
+	return b.serveWith(ctx, socket, settings)
+}
+
+// serveWith starts it with settings of one's own.
+func (b *bench) serveWith(ctx context.Context, socket, settings string) (*process, error) {
 	dir, err := os.MkdirTemp(b.dir, "serve-")
 	if err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ var parts = []part{
 	{"decision", decision},
 	{"idle", idle},
 	{"session", session},
+	{"lists", slowLists},
 }
 
 // bench is what the parts share.

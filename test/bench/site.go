@@ -84,7 +84,7 @@ type site struct {
 
 // newSite makes the folder, which user nobody may write.
 func newSite(ctx context.Context, b *bench, name string) (*site, error) {
-	s := &site{dir: filepath.Join(b.dir, name), ctx: ctx}
+	s := &site{dir: filepath.Join(b.dir, "of-"+name), ctx: ctx}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return nil, err
 	}
