@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -97,9 +96,6 @@ func (c *contender) drive(ctx context.Context, next func(caller, i int) (sender,
 	for _, t := range times {
 		l.each = append(l.each, t...)
 	}
-	c.wrong += int(wrong.Load())
-	if n := int(wrong.Load()); n > len(l.each)/100 {
-		failed = append(failed, fmt.Errorf("%d of %d answers are not what the lists say", n, len(l.each)))
-	}
+	c.asked, c.wrong = c.asked+len(l.each), c.wrong+int(wrong.Load())
 	return l, errors.Join(failed...)
 }

@@ -39,6 +39,10 @@ var parts = []part{
 	{"idle", idle},
 	{"session", session},
 	{"lists", slowLists},
+	{"warm", warmLists},
+	{"dead", deadList},
+	{"resolver", resolver},
+	{"cache", cache},
 }
 
 // bench is what the parts share.

@@ -5,24 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// ours is this daemon with nothing but its lists asking the DNS, as the others.
-func ours(binary string) *peer {
+// ours is this daemon with nothing but its lists asking the DNS, as the others. server is a lists' server.
+func ours(binary string, server netip.Addr) *peer {
 	return &peer{name: "eximpolicyd", lists: true,
 		start: func(s *site) error {
-			entries := make([]string, lists)
-			for i := range entries {
-				entries[i] = fmt.Sprintf("%q", listZone(i)+"=127.0.0.2*2")
-			}
-			err := s.write("eximpolicyd.toml", "log = {level = \"info\", format = \"text\"}\ndns.servers = [\"127.0.0.1\"]\n"+
-				"policy.rbl = {mode = \"enforce\", name_zones = [], zones = ["+strings.Join(entries, ", ")+"]}\npolicy.ptr.mode = \"off\"\n"+
-				"policy.helo.rules = {H4 = \"off\", H11 = \"off\", H12 = \"off\", H16 = \"off\"}\n")
-			if err != nil {
+			if err := s.write("eximpolicyd.toml", listSettings(netip.AddrPortFrom(server, 53), lists, false)); err != nil {
 				return err
 			}
 			return s.run(binary, "serve", "--config", s.path("eximpolicyd.toml"), "--socket", s.path("sock"))
@@ -81,7 +75,8 @@ func listens(socket string) error {
 	return unix.Close(fd)
 }
 
-// rspamd with its module rbl and nothing else: no Redis, no regexps, one language.
+// rspamd with its module rbl and nothing else: no Redis, no regexps, one language. It logs each message as it does when
+// installed, and so do we.
 func rspamd() *peer {
 	const message = "From: <news@example.com>\r\nTo: <alice@example.org>\r\nSubject: the measured message\r\n" +
 		"Date: Thu, 23 Jul 2026 12:00:00 +0000\r\nMessage-ID: <1@example.com>\r\n\r\nA line.\r\n"
@@ -98,7 +93,7 @@ func rspamd() *peer {
   dns { nameserver = ["127.0.0.1:53"]; timeout = 2s; sockets = 16; retransmits = 3; }
 }
 lang_detection { languages_enable = ["en"]; }
-logging { type = "file"; filename = "%[1]s/log"; level = "warning"; }
+logging { type = "file"; filename = "%[1]s/log"; level = "info"; }
 lua = "%[1]s/empty.lua";
 modules { path = "/usr/share/rspamd/plugins/rbl.lua"; }
 actions { reject = 15; }

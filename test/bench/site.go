@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -191,9 +192,10 @@ const lists = 8
 
 func listZone(i int) string { return fmt.Sprintf("l%d.dnsbl.example", i+1) }
 
-// serveLists starts the lists on port 53: a client is in three of them or in none. All know the test entry of RFC 5782 5.
-func serveLists(ctx context.Context, b *bench) (*listServer, error) {
-	s, err := newSite(ctx, b, "rbldnsd")
+// serveLists starts the lists on port 53 of an address: a client is in three of them or in none. All know the test entry
+// of RFC 5782 5.
+func serveLists(ctx context.Context, b *bench, at netip.Addr) (*listServer, error) {
+	s, err := newSite(ctx, b, "rbldnsd-"+at.String())
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +205,7 @@ func serveLists(ctx context.Context, b *bench) (*listServer, error) {
 	if err := errors.Join(s.write("some", head+"240.0.0.0/8\n"), s.write("none", head), s.write("names", names)); err != nil {
 		return nil, err
 	}
-	argv := []string{"rbldnsd", "-n", "-q", "-c", "1", "-s", "counts", "-u", "nobody", "-w", s.dir, "-b", "127.0.0.1/53", "example.com:generic:names"}
+	argv := []string{"rbldnsd", "-n", "-q", "-c", "1", "-s", "counts", "-u", "nobody", "-w", s.dir, "-b", at.String() + "/53", "example.com:generic:names"}
 	for i := range lists {
 		file := "none"
 		if i < 3 {

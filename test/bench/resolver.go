@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
+
+	"eximpolicyd/rbl"
+)
+
+const (
+	resolverPairs = 11
+	questionsEach = 10240
+)
+
+// clearZone is one of the lists that have nobody.
+const clearZone = lists - 1
+
+// asked is what a round of questions took.
+type asked struct{ rate, cpu float64 } // questions a second; CPU time a question, in microseconds, of this process
+
+// resolver compares asking one list about clients that are new with asking the same through the stock client of
+// miekg/dns, one client for each asker. rbldnsd answers, a process of its own; only our own CPU time is counted.
+func resolver(ctx context.Context, b *bench) (rows []row, err error) {
+	at := netip.AddrFrom4([4]byte{127, 77, 1, 1})
+	server, err := serveLists(ctx, b, at)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.end()) }()
+	r, err := rbl.NewResolver(rbl.ResolverOptions{Servers: []netip.AddrPort{netip.AddrPortFrom(at, 53)}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	l, err := oneList(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	before, err := server.counts()
+	if err != nil {
+		return nil, err
+	}
+	var next atomic.Uint32
+	ours := func(context.Context) func(netip.Addr) error {
+		return func(a netip.Addr) error {
+			if s := l.Check(ctx, a).Answers[0]; s.Status != rbl.Clear {
+				return fmt.Errorf("%v of %v: %s", s.Status, a, s.Why)
+			}
+			return nil
+		}
+	}
+	var lost atomic.Int64
+	stock := func(ctx context.Context) func(netip.Addr) error {
+		return stockAsker(ctx, netip.AddrPortFrom(at, 53).String(), &lost)
+	}
+	total := 0
+	for _, askers := range []int{callers, 256} {
+		var our, other []asked
+		of := func(asker func(context.Context) func(netip.Addr) error, list *[]asked) func() error {
+			return func() error {
+				a, err := questions(ctx, askers, &next, asker)
+				*list = append(*list, a)
+				total += questionsEach
+				return err
+			}
+		}
+		if err := alternate(resolverPairs, of(ours, &our), of(stock, &other)); err != nil {
+			return nil, err
+		}
+		rows = append(rows, resolverRows(askers, our, other)...)
+		if n := lost.Swap(0); n > 0 {
+			rows = append(rows, told("the same, questions that the stock client lost and asked again", "%d of %d", n, resolverPairs*questionsEach))
+		}
+	}
+	after, err := server.counts()
+	if err == nil && after[clearZone]-before[clearZone] < total {
+		err = fmt.Errorf("%d questions were asked, and %d came", total, after[clearZone]-before[clearZone])
+	}
+	return rows, err
+}
+
+func resolverRows(askers int, our, other []asked) []row {
+	rate, cpu := make([]float64, len(our)), make([]float64, len(our))
+	for i := range our {
+		rate[i], cpu[i] = our[i].rate/other[i].rate, our[i].cpu/other[i].cpu
+	}
+	figure := func(list []asked) string {
+		return fmt.Sprintf("%.0f/s, %.1f us CPU each", medianOf(list, func(a asked) float64 { return a.rate }), medianOf(list, func(a asked) float64 { return a.cpu }))
+	}
+	return []row{
+		told(fmt.Sprintf("questions to a local server, %d askers: ours, stock client", askers), "%s; %s", figure(our), figure(other)),
+		least("the same, questions/s against the stock client", median(rate), 2, "%.1f", " times"),
+		most("the same, CPU a question against the stock client", median(cpu), 0.5, "%.2f", " times"),
+	}
+}
+
+// oneList makes lists of one that has nobody.
+func oneList(ctx context.Context, r *rbl.Resolver) (*rbl.Lists, error) {
+	var e rbl.Entry
+	if err := e.UnmarshalText([]byte(listZone(clearZone) + "=127.0.0.2")); err != nil {
+		return nil, err
+	}
+	zones, err := rbl.Zones(rbl.OfAddresses, []rbl.Entry{e})
+	if err != nil {
+		return nil, err
+	}
+	l := rbl.NewLists(r, zones, rbl.ListsOptions{Rows: 1 << 16})
+	l.Test(ctx)
+	if h := l.States()[0]; h.State != rbl.OK {
+		return nil, fmt.Errorf("%s is %v: %s", h.Zone, h.State, h.Why)
+	}
+	return l, nil
+}
+
+// stockAsker asks as the manual of miekg/dns shows, and again when nothing came: 256 questions at once are more than a
+// server's socket holds. lost counts those.
+func stockAsker(ctx context.Context, server string, lost *atomic.Int64) func(netip.Addr) error {
+	var c dns.Client
+	return func(a netip.Addr) error {
+		b := a.As4()
+		slices.Reverse(b[:])
+		name := netip.AddrFrom4(b).String() + "." + listZone(clearZone) + "."
+		var reply *dns.Msg
+		var err error
+		for range 3 {
+			if reply, _, err = c.ExchangeContext(ctx, new(dns.Msg).SetQuestion(name, dns.TypeA), server); err == nil {
+				break
+			}
+			lost.Add(1)
+		}
+		if err == nil && reply.Rcode != dns.RcodeNameError {
+			err = fmt.Errorf("%s: %s", name, dns.RcodeToString[reply.Rcode])
+		}
+		return err
+	}
+}
+
+// questions asks about so many clients, each a new one that is not listed, from so many askers at once.
+func questions(ctx context.Context, askers int, next *atomic.Uint32, asker func(context.Context) func(netip.Addr) error) (asked, error) {
+	var wait sync.WaitGroup
+	failed := make([]error, askers)
+	before, err := cpuTime()
+	if err != nil {
+		return asked{}, err
+	}
+	begin := time.Now()
+	for i := range askers {
+		wait.Go(func() { // ends after its share
+			ask := asker(ctx)
+			for range questionsEach / askers {
+				s := sender(firstNew + next.Add(1))
+				if failed[i] = ask(s.address()); failed[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	took := time.Since(begin)
+	after, err := cpuTime()
+	n := float64(questionsEach / askers * askers)
+	return asked{n / took.Seconds(), float64(after-before) / float64(time.Microsecond) / n}, errors.Join(append(failed, err)...)
+}
+
+// cpuTime is what this process has used.
+func cpuTime() (time.Duration, error) {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0, err
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+}
