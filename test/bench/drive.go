@@ -69,10 +69,12 @@ func (c *contender) drive(ctx context.Context, next func(caller, i int) (sender,
 	var wait sync.WaitGroup
 	var wrong atomic.Int64
 	times := make([][]time.Duration, len(c.askers))
+	rates := make([]float64, len(c.askers))
 	failed := make([]error, len(c.askers))
 	begin := time.Now()
 	for caller, a := range c.askers {
 		wait.Go(func() { // ends with the turn
+			defer func() { rates[caller] = float64(len(times[caller])) / time.Since(begin).Seconds() }()
 			for i := 0; time.Since(begin) < peerTurn; i++ {
 				s, more := next(caller, i)
 				if !more {
@@ -92,10 +94,12 @@ func (c *contender) drive(ctx context.Context, next func(caller, i int) (sender,
 		})
 	}
 	wait.Wait()
-	l := load{total: time.Since(begin)}
-	for _, t := range times {
-		l.each = append(l.each, t...)
+	// What a caller makes in its own time counts: one that waits for an answer behind the end of the turn holds up nobody.
+	l, rate := load{}, 0.0
+	for caller, t := range times {
+		l.each, rate = append(l.each, t...), rate+rates[caller]
 	}
+	l.total = time.Duration(float64(len(l.each)) / rate * float64(time.Second))
 	c.asked, c.wrong = c.asked+len(l.each), c.wrong+int(wrong.Load())
 	return l, errors.Join(failed...)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -21,23 +22,41 @@ func ours(binary string, server netip.Addr) *peer {
 			}
 			return s.run(binary, "serve", "--config", s.path("eximpolicyd.toml"), "--socket", s.path("sock"))
 		},
-		connect: func(s *site) (asker, error) {
-			if err := listens(s.path("sock")); err != nil {
-				return nil, err
-			}
-			head, tail, err := requestAround()
-			if err != nil {
-				return nil, err
-			}
-			var b []byte
-			return &each{socket: s.path("sock"),
-				request: func(s sender) []byte {
-					b = s.address().AppendTo(append(b[:0], head...))
-					b = append(b, tail...)
-					return b
-				},
-				verdict: oneOf("action=deny ", "action=dunno ")}, nil
+		connect: callouts,
+	}
+}
+
+// callouts connects a caller of our own protocol.
+func callouts(s *site) (asker, error) {
+	if err := listens(s.path("sock")); err != nil {
+		return nil, err
+	}
+	head, tail, err := requestAround()
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	return &each{socket: s.path("sock"),
+		request: func(s sender) []byte {
+			b = s.address().AppendTo(append(b[:0], head...))
+			b = append(b, tail...)
+			return b
 		},
+		verdict: oneOf("action=deny ", "action=dunno ")}, nil
+}
+
+// bareBeside is what any Go server of our protocol could reach: it reads and answers the same bytes, and asks nothing.
+func bareBeside() *peer {
+	return &peer{name: "a bare Go server",
+		start: func(s *site) error {
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			return s.run("sh", "-c", `sleep infinity | "$0" "$@"`, self, bareServer, s.path("sock"),
+				"action=dunno id=1xWDRPuHNG end=1\n")
+		},
+		connect: callouts,
 	}
 }
 
@@ -90,7 +109,7 @@ func rspamd() *peer {
 			err := errors.Join(s.write("empty.lua", ""), s.write("rspamd.conf", fmt.Sprintf(`options {
   filters = ""; pidfile = "%[1]s/pid"; tempdir = "%[1]s"; cache_file = "%[1]s/symbols.cache"; hs_cache_dir = "%[1]s/";
   control_socket = "%[1]s/control mode=0600"; url_tld = "/usr/share/rspamd/effective_tld_names.dat";
-  dns { nameserver = ["127.0.0.1:53"]; timeout = 2s; sockets = 16; retransmits = 3; }
+  dns { nameserver = ["127.0.0.1:53"]; timeout = 1s; sockets = 16; retransmits = 5; }
 }
 lang_detection { languages_enable = ["en"]; }
 logging { type = "file"; filename = "%[1]s/log"; level = "info"; }

@@ -14,10 +14,10 @@ import (
 // was never asked about before.
 const (
 	peerRounds   = 7
-	peerTurn     = time.Second // of one peer in one round
-	peerClients  = 100_000     // that a peer has seen when its memory is measured
-	peerFill     = time.Minute // at most, to get there
-	peerPatience = time.Minute // to start: rspamd compiles its rules
+	peerTurn     = time.Second      // of one peer in one round
+	peerClients  = 100_000          // that a peer has seen when its memory is measured
+	peerFill     = 30 * time.Second // at most, to get there
+	peerPatience = time.Minute      // to start: rspamd compiles its rules
 )
 
 // peer is one program that is asked about clients, ours or another.
@@ -57,7 +57,7 @@ func peers(ctx context.Context, b *bench) (rows []row, err error) {
 	}
 	defer func() { err = errors.Join(err, lists.end()) }()
 	var all []*contender
-	for _, p := range []*peer{ours(b.binary, at), rspamd(), postfwd(), policydWeight(), postgrey(), greylistd()} {
+	for _, p := range []*peer{ours(b.binary, at), rspamd(), postfwd(), policydWeight(), postgrey(), greylistd(), bareBeside()} {
 		progress("starting", p.name)
 		c := &contender{peer: p}
 		if c.site, err = newSite(ctx, b, p.name); err != nil {
