@@ -102,8 +102,14 @@ func explain(conf *config.Config, subject string, errs io.Writer) (*explanation,
 		e.Threshold = rbl.Score(s.Threshold*10 + 0.5)
 	}
 	e.Reached = e.Score >= e.Threshold
+	health := a.lists.States()
 	for i := range report.Answers {
 		e.Answers[i] = answerOf(&report.Answers[i])
+		for _, h := range health { // a list that is not ok has more to say than that
+			if h.Zone == e.Answers[i].List && h.Kind == kind.String() && h.State != rbl.OK && h.Why != "" {
+				e.Answers[i].Why = h.State.String() + ": " + h.Why
+			}
+		}
 		if report.Answers[i].Status == rbl.Listed {
 			e.Answers[i].Text = a.lists.Text(ctx, report.Subject, &report.Answers[i])
 		}
