@@ -28,6 +28,15 @@ type subject struct {
 	key  key
 }
 
+// holder is the key of whoever holds an address: an IPv6 host has a /64.
+func (s *subject) holder() key {
+	k := s.key
+	if s.addr.Is6() {
+		clear(k[8:])
+	}
+	return k
+}
+
 // subjectOf reads the subject of a report on a zone.
 func subjectOf(z *Zone, text string) subject {
 	if z.Kind == OfNames {

@@ -118,11 +118,11 @@ func (w *watch) take(s subject, e *entry, reading Reading) (why string) {
 	if w.zone.Kind != OfAddresses || !public(s.addr) { // whoever chooses the names could have the list off by listed ones
 		return why
 	}
-	w.share.add(w.lists.addresses.rows.hash(s.key), score > 0)
+	w.share.add(w.lists.addresses.rows.hash(s.holder()), score > 0)
 	now := w.lists.now()
-	if w.share.world() && e.epoch >= w.purged.Load() && !now.Before(w.share.quiet) {
-		w.share.quiet = now.Add(testEvery)
-		w.tripLocked(World, w.share.String(), w.fixOf(World, nil))
+	if w.share.world() && e.epoch >= w.purged.Load() && !now.Before(w.share.quiet) && State(w.state.Load()) == OK {
+		w.share.quiet, w.next = now.Add(testEvery), now
+		w.set(World, w.share.String(), w.fixOf(World, nil))
 	}
 	return why
 }

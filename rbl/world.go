@@ -15,8 +15,9 @@ const (
 // share is how many of the last distinct public clients a zone has listed. A list that has gone mad lists everybody, and
 // its own test entries may still be right. Only listings that speak against a client count.
 //
-// It can't tell a list of everybody from a host that only spammers visit. So it only asks for a test, during which the
-// zone is off; if the test finds the list well, the share is not looked at before quiet.
+// It can't tell a list of everybody from a host that only spammers visit, or one spammer with a network. So it only asks
+// for a test at once, during which the zone is off; if the test finds the list well, the share is not looked at before
+// quiet. An IPv6 /64 is one client.
 type share struct {
 	clients [shareSize]uint64
 	listed  [shareSize]bool
