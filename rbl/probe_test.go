@@ -132,9 +132,14 @@ func TestAListOfDialupRangesIsNoListOfEverybody(t *testing.T) {
 		defer w.mu.Unlock()
 		return w.judge(qs).state
 	}
-	for listed, want := range map[int]State{0: OK, 1: OK, 4: OK, 5: World} {
+	for listed, want := range map[int]State{0: OK, 1: OK, maxStrangers - 1: OK, maxStrangers: World} {
 		if got := v(listed); got != want {
-			t.Errorf("%d of 5 random addresses listed: %v", listed, got)
+			t.Errorf("%d random addresses listed: %v", listed, got)
+		}
+	}
+	for _, a := range strangers() { // a list of everybody need not have those that nobody has
+		if !public(a) {
+			t.Errorf("%v is no address of a client", a)
 		}
 	}
 }
