@@ -21,6 +21,7 @@ const MaxOwnDomains = 1000
 const (
 	maxOwnNames = 64
 	ownPeriod   = 10 * time.Minute // between two rounds
+	ownAgain    = time.Minute      // after one that left something unknown, doubling
 	ownRound    = 5 * time.Minute  // for one: where the DNS does not answer it ends there
 )
 
@@ -77,25 +78,32 @@ func firstOf(set map[string]bool, most int) []string {
 	return slices.Clip(list[:min(len(list), most)])
 }
 
-// Run asks at once and then every ten minutes, until ctx ends.
+// Run asks at once and then every ten minutes, until ctx ends; sooner as long as something has never been answered: the
+// resolver may start after us.
 func (o *OwnDNS) Run(ctx context.Context) {
 	if len(o.names)+len(o.domains) == 0 {
 		return
 	}
-	tick := time.NewTicker(ownPeriod)
-	defer tick.Stop()
-	for {
-		o.Refresh(ctx)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for again := ownAgain; ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
+		if o.Refresh(ctx) {
+			timer.Reset(ownPeriod)
+			continue
+		}
+		timer.Reset(again)
+		again = min(2*again, ownPeriod)
 	}
 }
 
-// Refresh makes one round of questions. It must not be called while Run runs.
-func (o *OwnDNS) Refresh(ctx context.Context) {
+// Refresh makes one round of questions and reports whether all are answered, now or before. It must not be called while
+// Run runs.
+func (o *OwnDNS) Refresh(ctx context.Context) bool {
 	ctx, stop := context.WithTimeout(ctx, ownRound)
 	defer stop()
 	fresh := make(map[question]rbl.Records)
@@ -112,6 +120,12 @@ func (o *OwnDNS) Refresh(ctx context.Context) {
 	}
 	o.last = fresh
 	o.answer.Store(&now)
+	for _, r := range fresh {
+		if !r.Outcome.Answered() {
+			return false
+		}
+	}
+	return true
 }
 
 func (o *OwnDNS) addresses(ctx context.Context, fresh map[question]rbl.Records, name string) []netip.Addr {

@@ -73,6 +73,35 @@ func TestOurOwnNamesKeepTheirLastAnswer(t *testing.T) {
 	})
 }
 
+func TestWhatIsNotKnownOfOurselvesIsAskedForSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		name, relay := question{"mail.example.com", dns.TypeA}, netip.MustParseAddr("192.0.2.9")
+		w := &slowDNS{records: map[question]rbl.Records{name: {Outcome: rbl.Down}}} // at the start of the machine
+		o := newOwnDNS(w, &policy.Own{Names: map[string]bool{name.name: true}}, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); o.Run(ctx) }()
+		expect := func(what string, known bool) {
+			t.Helper()
+			synctest.Wait()
+			if list, _ := o.known(); slices.Contains(list, relay) != known {
+				t.Errorf("%s: known are %v", what, list)
+			}
+		}
+		expect("while the resolver is down", false)
+		w.say(map[question]rbl.Records{name: {Outcome: rbl.Found, Addresses: []netip.Addr{relay}}})
+		time.Sleep(ownAgain)
+		expect("when it is up", true)
+		w.say(map[question]rbl.Records{name: {Outcome: rbl.Missing}})
+		time.Sleep(ownPeriod - 1)
+		expect("all is known, and it is not yet time", true)
+		time.Sleep(1)
+		expect("in time", false)
+		stop()
+		<-done
+	})
+}
+
 func TestARoundOfQuestionsEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &slowDNS{never: "MX"}
