@@ -238,6 +238,12 @@ func TestAReverseLookupThatFailsIsUnknown(t *testing.T) {
 	if p := r.Confirm(over, netip.MustParseAddr("192.0.2.2")); p.Status != PTRUnknown || !p.Late {
 		t.Errorf("not waited for: %+v", p)
 	}
+	srv.Add("3.2.0.192.in-addr.arpa. 300 IN PTR slow.example.com.")
+	srv.Play("slow.example.com", dnstest.Silent)
+	r.Lookup(t.Context(), "3.2.0.192.in-addr.arpa", dns.TypePTR)
+	if p := r.Confirm(over, netip.MustParseAddr("192.0.2.3")); p.Status != PTRUnknown || !p.Late {
+		t.Errorf("not waited for the way back: %+v", p)
+	}
 }
 
 func TestAReverseLookupThatIsCutIsNoProofAgainstTheClient(t *testing.T) {
