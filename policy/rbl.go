@@ -111,7 +111,7 @@ func (s *RBL) judge(_ *Request, f *Facts) Verdict {
 	for _, n := range f.NameLists {
 		reports = append(reports, n.Report)
 	}
-	sum := Score(rbl.Sum(reports...))
+	sum := rbl.Sum(reports...)
 	reason := "listed by " + seen.listings.String() + "; together " + sum.String()
 	if sum == 0 {
 		return Verdict{Reason: reason}

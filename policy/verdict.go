@@ -2,7 +2,8 @@ package policy
 
 import (
 	"fmt"
-	"strconv"
+
+	"eximpolicyd/rbl"
 )
 
 // Action is what Exim is asked to do. There is no accept: what we do not object to is still subject to the site's own
@@ -26,26 +27,14 @@ func (a Action) String() string { return word(actionWords, int(a)) }
 // MarshalText writes the verb.
 func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// Score counts tenths of a point.
-type Score int
+// Score counts tenths of a point, as a list's does.
+type Score = rbl.Score
 
 // The thresholds of the sum of all scores.
 const (
 	RefuseAt Score = 50
 	MarkAt   Score = 30
 )
-
-// String writes the score with one decimal.
-func (s Score) String() string {
-	sign := ""
-	if s < 0 {
-		sign, s = "-", -s
-	}
-	return sign + strconv.Itoa(int(s/10)) + "." + strconv.Itoa(int(s%10))
-}
-
-// MarshalJSON writes a number with one decimal.
-func (s Score) MarshalJSON() ([]byte, error) { return []byte(s.String()), nil }
 
 // Answer is what one hit of a rule is worth: a hard action with its code, or a score.
 type Answer struct {
