@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"time"
 )
 
 const (
-	cacheRounds = 9
-	cacheFull   = 100_000 // clients that the daemon knows
+	cacheRounds = 41
+	cacheTurn   = 250 * time.Millisecond // short, so that both of a round see the same machine
+	cacheFull   = 100_000                // clients that the daemon knows
 )
 
 // cache measures the cache by its own benchmarks, and callouts of a daemon that knows many clients, asked about all of
@@ -39,8 +41,8 @@ func cache(ctx context.Context, b *bench) ([]row, error) {
 }
 
 // benchmark runs one of package rbl three times, and returns the median of a unit.
-func benchmark(ctx context.Context, name, time, unit string) (float64, error) {
-	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^"+name+"$", "-benchtime", time, "-count", "3",
+func benchmark(ctx context.Context, name, benchtime, unit string) (float64, error) {
+	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^"+name+"$", "-benchtime", benchtime, "-count", "3",
 		"eximpolicyd/rbl").CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("go test -bench %s ./rbl: %w\n%s", name, err, out)
@@ -80,7 +82,7 @@ func fullCache(ctx context.Context, b *bench) (rate float64, full []round, err e
 		both[i] = c
 	}
 	for both[0].seen < cacheFull {
-		if _, err := both[0].drive(ctx, both[0].freshUpTo(cacheFull)); err != nil {
+		if _, err := both[0].drive(ctx, peerTurn, both[0].freshUpTo(cacheFull)); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -90,7 +92,7 @@ func fullCache(ctx context.Context, b *bench) (rate float64, full []round, err e
 	var few []round
 	turn := func(c *contender, next func(int, int) (sender, bool), list *[]round) func() error {
 		return func() error {
-			l, err := c.drive(ctx, next)
+			l, err := c.drive(ctx, cacheTurn, next)
 			*list = append(*list, digest(l))
 			return err
 		}

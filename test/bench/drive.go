@@ -60,8 +60,8 @@ func (c *contender) freshUpTo(n uint32) func(int, int) (sender, bool) {
 	}
 }
 
-// drive lets all callers ask for one turn.
-func (c *contender) drive(ctx context.Context, next func(caller, i int) (sender, bool)) (load, error) {
+// drive lets all callers ask for so long.
+func (c *contender) drive(ctx context.Context, turn time.Duration, next func(caller, i int) (sender, bool)) (load, error) {
 	if err := ctx.Err(); err != nil {
 		return load{}, err
 	}
@@ -75,7 +75,7 @@ func (c *contender) drive(ctx context.Context, next func(caller, i int) (sender,
 	for caller, a := range c.askers {
 		wait.Go(func() { // ends with the turn
 			defer func() { rates[caller] = float64(len(times[caller])) / time.Since(begin).Seconds() }()
-			for i := 0; time.Since(begin) < peerTurn; i++ {
+			for i := 0; time.Since(begin) < turn; i++ {
 				s, more := next(caller, i)
 				if !more {
 					return

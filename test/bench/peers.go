@@ -157,7 +157,7 @@ func contend(ctx context.Context, all []*contender) error {
 	for _, c := range all {
 		progress("warming", c.name)
 		for range 3 { // the first second is that of new processes, too
-			if _, err := c.drive(ctx, known); err != nil {
+			if _, err := c.drive(ctx, peerTurn, known); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
 		}
@@ -176,7 +176,7 @@ func contend(ctx context.Context, all []*contender) error {
 	}
 	progress("measuring", "known clients")
 	err := turns(func(c *contender) error {
-		l, err := c.drive(ctx, known)
+		l, err := c.drive(ctx, peerTurn, known)
 		c.warm = append(c.warm, digest(l))
 		return err
 	})
@@ -185,7 +185,7 @@ func contend(ctx context.Context, all []*contender) error {
 	}
 	progress("measuring", "new clients")
 	return turns(func(c *contender) error {
-		l, err := c.drive(ctx, c.fresh)
+		l, err := c.drive(ctx, peerTurn, c.fresh)
 		c.cold = append(c.cold, digest(l))
 		return err
 	})
@@ -195,7 +195,7 @@ func contend(ctx context.Context, all []*contender) error {
 func (c *contender) fill(ctx context.Context) error {
 	progress("filling", c.name)
 	for begin := time.Now(); c.seen < peerClients && time.Since(begin) < peerFill; {
-		if _, err := c.drive(ctx, c.freshUpTo(peerClients)); err != nil {
+		if _, err := c.drive(ctx, peerTurn, c.freshUpTo(peerClients)); err != nil {
 			return err
 		}
 	}
