@@ -1,7 +1,7 @@
 // Command bench measures what eximpolicyd costs and prints one table: what, the figure, what it must be, the verdict.
 //
-//	make bench                          everything, a few minutes
-//	go run ./test/bench -only session   one part: callout, decision, idle or session
+//	make bench                          everything, some ten minutes
+//	go run ./test/bench -only session   one part, see -help
 //	go run ./test/bench -markdown       the table of the README
 //	make bench-peers                    beside other programs that judge clients, some minutes more
 //
@@ -9,8 +9,8 @@
 // ratios: on a machine with noisy neighbours a figure of one minute says little about the next. Nothing is measured
 // that did not happen: each part counts the decisions in the daemon's log, and fails if one is missing.
 //
-// The status is 0 if every must is met, 1 if one is missed, 2 if something could not be measured. The part session needs
-// root, for real Exim in a mount name space (package rig).
+// The status is 0 if every must is met, 1 if one is missed, 2 if something could not be measured. All but callout, decision
+// and idle need root, for real Exim and real name servers in name spaces of their own (package rig).
 package main
 
 import (
