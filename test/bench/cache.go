@@ -97,7 +97,7 @@ func fullCache(ctx context.Context, b *bench) (rate float64, full []round, err e
 			return err
 		}
 	}
-	if err := turn(both[1], known, new([]round))(); err != nil {
+	if _, err := both[1].drive(ctx, peerTurn, known); err != nil {
 		return 0, nil, err
 	}
 	before, err := lists.counts()

@@ -77,14 +77,14 @@ func main() {
 	default:
 		rows, err = run(ctx, *only)
 	}
-	switch {
-	case err != nil:
+	if *markdown {
+		printMarkdown(os.Stdout, rows)
+	} else {
+		printText(os.Stdout, rows)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
-	case *markdown:
-		printMarkdown(os.Stdout, rows)
-	default:
-		printText(os.Stdout, rows)
 	}
 	if missed(rows) {
 		os.Exit(1)
@@ -143,10 +143,10 @@ func run(ctx context.Context, only string) (rows []row, err error) {
 		known = true
 		fmt.Fprintf(os.Stderr, "measuring %s ...\n", p.name)
 		part, err := p.run(ctx, b)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.name, err)
-		}
 		rows = append(rows, part...)
+		if err != nil {
+			return rows, fmt.Errorf("%s: %w", p.name, err)
+		}
 	}
 	if !known {
 		return nil, fmt.Errorf("no part %q: %s", only, partNames())
