@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// clientSeats is how many questions about names that a client chose are under way at once: HELO, sender domain, its own
-// PTR. Whoever runs the servers of such a name can make each of them last, and then only others like it wait.
+// clientSeats is how many questions about names that a client chose are under way at once: HELO, its own PTR.
+// Whoever runs the servers of such a name can make each of them last, and then only others like it wait.
 const clientSeats = 64
 
 // ResolverOptions set up a resolver. The zero value asks the servers of /etc/resolv.conf.
