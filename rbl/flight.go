@@ -94,7 +94,7 @@ func (p *panel) land(shard *rowShard, f *flight) {
 	anything := false
 	for i, w := range p.watches {
 		e, codes := in.next()
-		if slot := &f.slots[i]; slot.asked && slot.what != whatNothing {
+		if slot := &f.slots[i]; slot.asked {
 			e = slot.entry
 		} else {
 			e.codes = unpackCodes(codes)

@@ -90,7 +90,7 @@ func (l *Lists) collect(now time.Time) (out []Notice, next time.Time) {
 	kept := q.queue[:0]
 	for _, n := range q.queue {
 		switch {
-		case n.State == Hijacked && holding:
+		case holding && (n.State == Hijacked || n.Was == Hijacked):
 			kept = append(kept, n)
 		case n.State == Hijacked && (q.loud || len(hijacked) > 1):
 			if !q.loud {

@@ -69,3 +69,19 @@ func TestNothingToldOrShownHasAKeyInIt(t *testing.T) {
 		})
 	}
 }
+
+func TestWordOfAZoneThatIsHijackedAndBackComesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(zone(t, "bl.example"))
+		r.run(t)
+		r.dns.set("bl.example", &script{rest: "192.0.2.80"})
+		r.Check(t.Context(), client(1))
+		synctest.Wait()
+		r.dns.set("bl.example", healthy())
+		r.dns.up() // the DNS server is another, and the lists are tested at once
+		after(2 * hijackHold)
+		if news := r.told(); len(news) != 2 || news[0].State != Hijacked || news[1].State != OK {
+			t.Errorf("%+v", news)
+		}
+	})
+}
