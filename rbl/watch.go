@@ -113,14 +113,17 @@ func (w *watch) take(s subject, e *entry, reading Reading) (why string) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.failed = 0
 	w.wonder(reading.Why)
+	if e.epoch < w.purged.Load() {
+		return why
+	}
+	w.failed = 0
 	if w.zone.Kind != OfAddresses || !public(s.addr) { // whoever chooses the names could have the list off by listed ones
 		return why
 	}
 	w.share.add(w.lists.addresses.rows.hash(s.holder()), score > 0)
 	now := w.lists.now()
-	if w.share.world() && e.epoch >= w.purged.Load() && !now.Before(w.share.quiet) && State(w.state.Load()) == OK {
+	if w.share.world() && !now.Before(w.share.quiet) && State(w.state.Load()) == OK {
 		w.share.quiet, w.next = now.Add(testEvery), now
 		w.set(World, w.share.String(), w.fixOf(World, nil))
 	}

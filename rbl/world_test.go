@@ -115,3 +115,20 @@ func TestTheShareIsOfTheLastTwoHundred(t *testing.T) {
 		t.Errorf("%d of %d", s.count, s.n)
 	}
 }
+
+func TestWhatWasAskedBeforeAChangeIsNoPartOfTheShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(zone(t, "bl.example"))
+		r.run(t)
+		s := healthy()
+		s.held = true
+		r.dns.set("bl.example", s)
+		r.Check(over, client(1))
+		r.dns.set("bl.example", &script{rest: "192.0.2.80"})
+		r.Check(t.Context(), client(2))
+		r.dns.release()
+		if w := r.watches[0]; w.share.n != 0 {
+			t.Errorf("%d clients", w.share.n)
+		}
+	})
+}
