@@ -266,3 +266,31 @@ func TestWhoDoesNotWaitHearsWhatIsKnownAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestQuestionsOverTCPThatAreNotAnsweredEndInTheirTime(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		w.cut = "long.example"
+		l := r.lane(64)
+		ended := make(chan Records, 2*maxStreams)
+		for range maxStreams {
+			r.ask(l, "long.example", dns.TypeA, func(rec Records) { ended <- rec })
+		}
+		synctest.Wait()
+		for range maxStreams { // these wait for a stream in vain
+			r.askFor(time.Second, l, "long.example", dns.TypeA, func(rec Records) { ended <- rec })
+		}
+		begin := time.Now()
+		for range 2 * maxStreams {
+			if rec := <-ended; rec.Outcome.Answered() {
+				t.Errorf("%+v", rec)
+			}
+		}
+		if took := time.Since(begin); took != questionTime {
+			t.Errorf("after %v", took)
+		}
+		synctest.Wait()
+		if len(l.streams) != 0 || w.streams.Load() != maxStreams || w.count("long.example") != 2*maxStreams {
+			t.Errorf("%d streams are left of %d, and %d packets were sent", len(l.streams), w.streams.Load(), w.count("long.example"))
+		}
+	})
+}

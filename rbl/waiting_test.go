@@ -2,11 +2,13 @@ package rbl
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -19,18 +21,25 @@ import (
 type wire struct {
 	mu       sync.Mutex
 	silent   map[netip.AddrPort]bool
-	stuck    string // a name that is never answered
-	refuse   bool   // nobody listens
-	rootless bool   // nor is the root
+	stuck    string       // a name that is never answered
+	refuse   bool         // nobody listens
+	rootless bool         // nor is the root
+	cut      string       // a name whose answer does not fit
+	streams  atomic.Int32 // over TCP
 	asked    []time.Time
 	names    []string
 }
 
-func (w *wire) dial(_ string, server netip.AddrPort) (net.Conn, error) {
+func (w *wire) dial(network string, server netip.AddrPort) (net.Conn, error) {
 	if w.refuse {
 		return nil, syscall.ECONNREFUSED
 	}
 	ours, theirs := net.Pipe()
+	if network == "tcp" { // takes everything and says nothing
+		w.streams.Add(1)
+		go io.Copy(io.Discard, theirs) // ends when the resolver closes its end
+		return ours, nil
+	}
 	go func() { // ends when the resolver closes its end
 		buf := make([]byte, 4096)
 		for {
@@ -59,6 +68,7 @@ func (w *wire) hear(server netip.AddrPort, raw []byte) []byte {
 		return nil
 	}
 	reply := new(dns.Msg).SetReply(&m)
+	reply.Truncated = name == w.cut && name != ""
 	if name != "" {
 		reply.Rcode = dns.RcodeNameError
 	}

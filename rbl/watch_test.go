@@ -187,7 +187,7 @@ func TestOneAnswerThatNoListGivesTripsAtOnce(t *testing.T) {
 func TestErrorCodesAreRememberedTheNewestLast(t *testing.T) {
 	w := newRig(zone(t, "bl.example")).watches[0]
 	w.mu.Lock()
-	for _, c := range strings.Fields("a b b c d e f g h i") {
+	for _, c := range strings.Fields("a b c d e f g h i i") {
 		w.noteError(c)
 	}
 	w.mu.Unlock()
