@@ -114,7 +114,7 @@ func (d *DNS) gather(ctx context.Context, needs policy.Need, q *policy.Request, 
 
 // start begins what gather will be asked for at a later stage, unless the client's network has had its share.
 func (d *DNS) start(needs policy.Need, q *policy.Request, own *policy.Own, proven bool, now time.Time) {
-	needs &= policy.NeedDNS &^ policy.NeedListText
+	needs &= policy.NeedDNS
 	if d.off() || needs == 0 || !d.early.take(q.Client, proven, now) {
 		return
 	}
@@ -254,7 +254,6 @@ func (g *gathering) checkNames(ctx context.Context) (late policy.Need) {
 			continue
 		}
 		r := g.lists.CheckName(ctx, n.name)
-		r.Subject = n.name
 		g.f.NameLists = append(g.f.NameLists, policy.NameReport{Of: n.of, Report: r})
 		late |= lateIf(r.Late, policy.NeedNameLists)
 	}

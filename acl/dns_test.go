@@ -385,3 +385,77 @@ func TestCloseEndsWhatIsFollowed(t *testing.T) {
 		d.Close()
 	})
 }
+
+func TestALookupIsFollowedOnceAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDNS(&slowDNS{}, &slowDNS{}, allNames)
+		defer d.Close()
+		follows := 0
+		for range 2 {
+			for range 3 {
+				d.follow("192.0.2.1", func(ctx context.Context) { follows++; <-ctx.Done() })
+				synctest.Wait()
+			}
+			time.Sleep(followFor)
+			synctest.Wait()
+		}
+		if follows != 2 {
+			t.Errorf("followed %d times", follows)
+		}
+	})
+}
+
+func TestANameIsTheClientsOnlyIfConfirmed(t *testing.T) {
+	for status, want := range map[rbl.PTRStatus]string{rbl.PTRUnknown: "", rbl.PTRMissing: "", rbl.PTRUnconfirmed: "", rbl.PTRConfirmed: "mx.example.com"} {
+		if got := reverseName(rbl.PTR{Status: status, Names: []string{"mx.example.com"}}); got != want {
+			t.Errorf("%v: %q", status, got)
+		}
+	}
+	w := &slowDNS{}
+	d := newDNS(w, w, allNames)
+	defer d.Close()
+	q := rcpt(t)
+	q.ClientName = "given.example.com" // by hand, to check
+	d.gather(t.Context(), policy.NeedPTR, q, &policy.Facts{Own: &policy.Own{}})
+	if asked := w.questions(); len(asked) != 0 {
+		t.Errorf("asked %q", asked)
+	}
+}
+
+func TestWhatIsLateOrFailsIsNotKnown(t *testing.T) {
+	w := &slowDNS{never: "AAAA", records: map[question]rbl.Records{{"hosted.example", dns.TypeMX}: {Outcome: rbl.Failed}}}
+	d := newDNS(w, w, allNames)
+	defer d.Close()
+	f := policy.Facts{Own: &policy.Own{Domains: map[string]bool{"hosted.example": true}}}
+	q := rcpt(t, "helo_name=mail.example.com")
+	if late := d.gather(over, policy.NeedHELOAddresses, q, &f); late != policy.NeedHELOAddresses || f.HELOAddresses.Known {
+		t.Errorf("late %b, %+v", late, f.HELOAddresses)
+	}
+	w.never = ""
+	if d.gather(t.Context(), policy.NeedHosted, rcpt(t, "helo_name=hosted.example"), &f); f.Hosted.Known {
+		t.Errorf("its MX hosts are not known: %+v", f.Hosted)
+	}
+}
+
+func TestANetworkIsA24OrA56(t *testing.T) {
+	for _, c := range []struct {
+		one, other string
+		same       bool
+	}{
+		{"192.0.2.1", "192.0.2.255", true},
+		{"192.0.2.1", "192.0.3.1", false},
+		{"2001:db8:0:100::1", "2001:db8:0:1ff::1", true},
+		{"2001:db8:0:100::1", "2001:db8:0:200::1", false},
+	} {
+		same := 0
+		for range 3 { // by chance, two share a counter
+			a := newAllowance()
+			if a.slot(netip.MustParseAddr(c.one), true) == a.slot(netip.MustParseAddr(c.other), true) {
+				same++
+			}
+		}
+		if (same == 3) != c.same {
+			t.Errorf("%s and %s", c.one, c.other)
+		}
+	}
+}
