@@ -133,6 +133,9 @@ func provider(families map[string][]string) Judge {
 				return Pass()
 			}
 		}
+		if f.PTR.More {
+			return unknown("whether the client has another name")
+		}
 		return hit("HELO with the name of a provider that you are not", "HELO %s, but the client is %s", quoted(h.Name), quotedList(f.PTR.Names))
 	}
 }

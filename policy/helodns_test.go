@@ -147,8 +147,12 @@ func heloProviders() []example {
 
 		{"a provider's name, no PTR", "helo.H16", with(helo("x.google.com"), ptr(rbl.PTRMissing)), "unknown", "a confirmed name of the client"},
 		{"a provider's name, the PTR does not confirm", "helo.H16", with(helo("x.google.com"), ptr(rbl.PTRUnconfirmed, "dsl.example.net")), "unknown", ""},
+		{"a provider's name, a second name of the client is not answered", "helo.H16",
+			with(helo("x.google.com"), ptr(rbl.PTRConfirmed, "a.example.net"), func(s *scene) { s.f.PTR.More = true }), "unknown", "another name"},
 		{"a provider's name, the PTR is not answered", "helo.H16", with(helo("x.google.com"), ptr(rbl.PTRUnknown)), "unknown", ""},
 
+		{"the provider itself, a second name is not answered", "helo.H16",
+			with(helo("x.google.com"), ptr(rbl.PTRConfirmed, "a.google.com"), func(s *scene) { s.f.PTR.More = true }), "pass", ""},
 		{"the provider itself", "helo.H16", with(helo("mail.google.com"), ptr(rbl.PTRConfirmed, "mail-yw1-f177.google.com")), "pass", ""},
 		{"the provider by another domain of its own", "helo.H16", with(helo("mail.google.com"), ptr(rbl.PTRConfirmed, "x.1e100.net")), "pass", ""},
 		{"the provider by one of several names", "helo.H16", with(helo("mail.google.com"), ptr(rbl.PTRConfirmed, "a.example.net", "x.google.com")), "pass", ""},

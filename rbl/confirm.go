@@ -16,6 +16,7 @@ type PTR struct {
 	Status PTRStatus
 	Names  []string // confirmed ones if Confirmed, else those that the address has; at most 4
 	Note   string   // why Unknown, for a reader
+	More   bool     // it may have more names: some were not looked at, or not answered
 	Late   bool     // Unknown because the asking ended first; ask again and the rest is there
 }
 
@@ -35,8 +36,8 @@ func (s PTRStatus) String() string {
 	return [...]string{"unknown", "missing", "unconfirmed", "confirmed"}[min(s, PTRConfirmed)]
 }
 
-// Confirm looks up the names of an address and whether they have it: at most 4 names, MaxAddresses
-// addresses each. It waits as Lookup does, and starts without waiting likewise.
+// Confirm looks up the names of an address and whether they have it: at most 4 names, MaxAddresses addresses each. It
+// waits as Lookup does, and starts without waiting likewise.
 func (r *Resolver) Confirm(ctx context.Context, addr netip.Addr) PTR {
 	addr = addr.Unmap().WithZone("")
 	if !addr.IsValid() {
@@ -82,7 +83,7 @@ func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
 	}
 	p := PTR{Status: PTRUnconfirmed, Names: back.Names}
 	if len(p.Names) > maxPTRNames {
-		p = PTR{Note: "it has more names than are looked at", Names: p.Names[:maxPTRNames]}
+		p = PTR{Note: "it has more names than are looked at", Names: p.Names[:maxPTRNames], More: true}
 	}
 	kind := dns.TypeAAAA
 	if addr.Is4() {
@@ -98,14 +99,14 @@ func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
 		case slices.Contains(forth.Addresses, addr):
 			confirmed = append(confirmed, name)
 		case len(forth.Addresses) == MaxAddresses:
-			p.Status, p.Note = PTRUnknown, name+" has more addresses than are looked at"
+			p.Status, p.Note, p.More = PTRUnknown, name+" has more addresses than are looked at", true
 		case !forth.Outcome.Answered():
-			p.Status, p.Note = PTRUnknown, "the address of "+name+": "+forth.Note
+			p.Status, p.Note, p.More = PTRUnknown, "the address of "+name+": "+forth.Note, true
 			p.Late = p.Late || forth.Outcome == Unanswered
 		}
 	}
 	if len(confirmed) > 0 {
-		return PTR{Status: PTRConfirmed, Names: confirmed}
+		return PTR{Status: PTRConfirmed, Names: confirmed, More: p.More}
 	}
 	return p
 }

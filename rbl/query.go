@@ -30,6 +30,7 @@ type query struct {
 	mu       sync.Mutex
 	finished bool
 	seated   bool
+	hasty    bool // it had to wait for its seat for nearly all its time
 	overTCP  bool
 	tries    [maxTries]try
 	sent     int
@@ -87,6 +88,7 @@ func (q *query) begin() {
 		return
 	}
 	q.seated = true
+	q.hasty = time.Until(q.last) < firstTry
 	if q.timer == nil {
 		q.timer = time.AfterFunc(firstTry, q.late)
 	} else {
@@ -200,8 +202,11 @@ func (q *query) late() {
 		}
 		q.mu.Unlock()
 		outcome := TimedOut
-		if q.r.health.down() { // found out since it was asked: no fault of whom it is about
+		switch {
+		case q.r.health.down(): // found out since it was asked: no fault of whom it is about
 			outcome = Down
+		case q.hasty: // nor is that we had no seat
+			outcome = Busy
 		}
 		q.end(Records{Outcome: outcome, Note: note})
 	default:

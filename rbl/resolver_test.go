@@ -234,6 +234,13 @@ func TestAReverseLookupThatFailsIsUnknown(t *testing.T) {
 			t.Errorf("%s: %+v", client, p)
 		}
 	}
+	if err := srv.Add("5.2.0.192.in-addr.arpa. 300 IN PTR mx.example.com.", "5.2.0.192.in-addr.arpa. 300 IN PTR web.example.com.",
+		"web.example.com. 300 IN A 192.0.2.5"); err != nil {
+		t.Fatal(err)
+	}
+	if p := r.Confirm(t.Context(), netip.MustParseAddr("192.0.2.5")); p.Status != PTRConfirmed || !p.More {
+		t.Errorf("one of two names confirmed: %+v", p)
+	}
 	if p := r.Confirm(over, netip.MustParseAddr("192.0.2.2")); p.Status != PTRUnknown || !p.Late {
 		t.Errorf("not waited for: %+v", p)
 	}

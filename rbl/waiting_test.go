@@ -308,3 +308,18 @@ func TestAnswersAreForgottenWithTheirTTL(t *testing.T) {
 		}
 	})
 }
+
+func TestAQuestionThatWaitedForItsSeatIsNoFaultOfWhomItIsAbout(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		w.stuck = "stuck.example"
+		l := r.lane(1)
+		r.ask(l, "stuck.example", dns.TypeA, func(Records) {})
+		time.Sleep(firstTry / 2)
+		ended := make(chan Records, 1)
+		begin := time.Now()
+		r.ask(l, "stuck.example", dns.TypeA, func(rec Records) { ended <- rec })
+		if rec := <-ended; rec.Outcome != Busy || time.Since(begin) != questionTime {
+			t.Errorf("%+v after %v", rec, time.Since(begin))
+		}
+	})
+}
