@@ -56,6 +56,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, serveBare(os.Args[2], os.Args[3])) // it returns only if it cannot serve
 		os.Exit(2)
 	}
+	if len(os.Args) == 3 && os.Args[1] == quickServer {
+		fmt.Fprintln(os.Stderr, serveQuick(os.Args[2]))
+		os.Exit(2)
+	}
 	args, within := os.Args[1:], ""
 	if len(args) > 1 && args[0] == insidePeers {
 		args, within = args[2:], args[1]
