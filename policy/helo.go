@@ -61,7 +61,7 @@ func (s *HELO) Check() []Mistake { return providerMistakes(s.Providers) }
 func (s *HELO) missing(q *Request, _ *Facts) Verdict {
 	switch {
 	case !q.HELO.Known:
-		return unknown("the greeting")
+		return unknown("the greeting is not known")
 	case q.HELO.Value == "":
 		return hit("send HELO or EHLO first", "no HELO before MAIL")
 	}
@@ -120,7 +120,7 @@ func (s *HELO) foreignLiteral(q *Request, _ *Facts) Verdict {
 	case h.Kind != HELOLiteral || h.Fault != "":
 		return Pass()
 	case !q.Client.IsValid():
-		return unknown("the client's address")
+		return unknown("the client's address is not known")
 	case sameNet(h.Address, q.Client, 24, 64): // a host with several addresses may name any
 		return Pass()
 	}
@@ -180,7 +180,7 @@ func (s *HELO) spelled(q *Request, _ *Facts) Verdict {
 // changed compares the greetings of one security layer: STARTTLS makes the client start anew (RFC 3207 4.2).
 func (s *HELO) changed(q *Request, f *Facts) Verdict {
 	if len(f.Greetings) == 0 {
-		return unknown("what the client greeted with before")
+		return unknown("what the client greeted with before is not known")
 	}
 	last := f.Greetings[len(f.Greetings)-1]
 	for _, g := range f.Greetings {

@@ -46,9 +46,9 @@ func (s *HELO) hosted(q *Request, f *Facts) Verdict {
 	case contains(f.HELOAddresses.List, q.Client), contains(f.Hosted.List, q.Client):
 		return Pass()
 	case !f.HELOAddresses.Known:
-		return unknown("an address of the name greeted with")
+		return unknown("an address of the name greeted with is not known")
 	case !f.Hosted.Known:
-		return unknown("an address of the hosted domain or of its MX hosts")
+		return unknown("an address of the hosted domain or of its MX hosts is not known")
 	case anyPrivate(f.HELOAddresses.List), anyPrivate(f.Hosted.List):
 		return Verdict{Unknown: true, Reason: "a private address in the DNS of the hosted domain: what the world sees is not known"}
 	}
@@ -67,7 +67,7 @@ func (s *HELO) unresolved(q *Request, f *Facts) Verdict {
 	case !h.HasAddresses() || len(f.HELOAddresses.List) > 0:
 		return Pass()
 	case !f.HELOAddresses.Known:
-		return unknown("whether the name greeted with has an address")
+		return unknown("whether the name greeted with has an address is not known")
 	}
 	return hit("HELO with a name that has no address", "HELO %s has neither A nor AAAA", quoted(h.Name))
 }
@@ -88,7 +88,7 @@ func (s *HELO) elsewhere(q *Request, f *Facts) Verdict {
 	case f.PTR.Status == rbl.PTRConfirmed && slices.ContainsFunc(f.PTR.Names, func(name string) bool { return sameOrganisation(name, h.Name) }):
 		return Pass()
 	case !f.HELOAddresses.Known:
-		return unknown("an address of the name greeted with")
+		return unknown("an address of the name greeted with is not known")
 	case len(f.HELOAddresses.List) == 0:
 		return Pass() // H11 has it
 	case f.PTR.Status == rbl.PTRUnknown:
@@ -126,7 +126,7 @@ func provider(families map[string][]string) Judge {
 		case family == nil:
 			return Pass()
 		case f.PTR.Status != rbl.PTRConfirmed:
-			return unknown("a confirmed name of the client's address")
+			return unknown("a confirmed name of the client's address is not known")
 		}
 		for _, name := range f.PTR.Names {
 			if sameOrganisation(name, h.Name) || slices.ContainsFunc(family, func(domain string) bool { return under(name, domain) }) {
@@ -134,7 +134,7 @@ func provider(families map[string][]string) Judge {
 			}
 		}
 		if f.PTR.More {
-			return unknown("whether the client has another name")
+			return unknown("whether the client has another name is not known")
 		}
 		return hit("HELO with the name of a provider that you are not", "HELO %s, but the client is %s", quoted(h.Name), quotedList(f.PTR.Names))
 	}

@@ -96,7 +96,7 @@ func (s *MessageID) missing(q *Request, _ *Facts) Verdict {
 	case q.Sender.Known && q.Sender.Value == "":
 		return Pass()
 	case !id.Present.Known:
-		return unknown("the Message-ID")
+		return unknown("the Message-ID is not known")
 	case !id.Present.Value:
 		return hit("your message has no Message-ID (RFC 5322)", "no Message-ID")
 	case emptyID(q):

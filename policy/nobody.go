@@ -71,18 +71,18 @@ func (s *Nobody) judge(q *Request, f *Facts) Verdict {
 		return Pass()
 	}
 	if !q.UID.Known {
-		return unknown("the uid of the sender")
+		return unknown("the uid of the sender is not known")
 	}
 	banned, observed := s.lists(q.UID.Value, f.Account)
 	if f.Account == "" && !banned {
-		return unknown("the account of uid " + strconv.FormatUint(uint64(q.UID.Value), 10))
+		return unknown("the account of uid " + strconv.FormatUint(uint64(q.UID.Value), 10) + " is not known")
 	}
 	if !banned && !observed || s.excepted(q) || eximsOwn(q, f) {
 		return Pass()
 	}
 	where, remote := remoteRecipient(q)
 	if !remote.Known {
-		return unknown("whether a recipient is remote")
+		return unknown("whether a recipient is remote is not known")
 	}
 	if !remote.Value {
 		return Pass()

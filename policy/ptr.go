@@ -55,7 +55,7 @@ func (s *PTR) unconfirmed(_ *Request, f *Facts) Verdict {
 
 // unknownPTR passes on why a reverse lookup found nothing out.
 func unknownPTR(f *Facts) Verdict {
-	v := unknown("the name of the client's address")
+	v := unknown("the name of the client's address is not known")
 	if f.PTR.Note != "" {
 		v.Reason += ": " + printable(f.PTR.Note, 100)
 	}

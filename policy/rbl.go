@@ -245,7 +245,7 @@ func (c *census) nothing(zones int) Verdict {
 	case c.unknown > 0:
 		return Verdict{Unknown: true, Reason: "not known of " + c.doubts.String() + "; " + c.clearLists()}
 	case c.clear == 0:
-		return unknown("what the lists say")
+		return unknown("what the lists say is not known")
 	}
 	return Verdict{Reason: c.clearLists()}
 }

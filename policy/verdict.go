@@ -90,7 +90,7 @@ type Verdict struct {
 func Pass() Verdict { return Verdict{} }
 
 // unknown is the verdict of a judge without the fact it needs.
-func unknown(what string) Verdict { return Verdict{Unknown: true, Reason: what + " is not known"} }
+func unknown(why string) Verdict { return Verdict{Unknown: true, Reason: why} }
 
 // hit objects, with a reason for the log and a text for the client.
 func hit(text, format string, args ...any) Verdict {
