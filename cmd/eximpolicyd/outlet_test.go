@@ -34,6 +34,7 @@ func TestAReaderWhoDoesNotReadHoldsUpNoLine(t *testing.T) {
 			}
 		}
 		close(s.let)
+		time.Sleep(outletRest) // and the rest is written
 		synctest.Wait()
 		got := s.got.String()
 		if len(got) > 2*outletSize+1000 || len(got) < outletSize-len(line) {
@@ -45,6 +46,39 @@ func TestAReaderWhoDoesNotReadHoldsUpNoLine(t *testing.T) {
 		if err := o.Close(); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// counted counts how often it is written to.
+type counted struct {
+	bytes.Buffer
+	writes int
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.writes++
+	return c.Buffer.Write(b)
+}
+
+func TestAQuietDaemonWritesALineAtOnceAndABusyOneManyInOneGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counted
+		o := newOutlet(&c)
+		io.WriteString(o, "first\n")
+		synctest.Wait()
+		if c.String() != "first\n" {
+			t.Errorf("at once: %q", c.String())
+		}
+		for range 100 {
+			io.WriteString(o, "line\n")
+			synctest.Wait()
+		}
+		time.Sleep(outletRest)
+		synctest.Wait()
+		if c.writes != 2 || strings.Count(c.String(), "line\n") != 100 {
+			t.Errorf("%d writes of %d octets", c.writes, c.Len())
+		}
+		o.Close()
 	})
 }
 
