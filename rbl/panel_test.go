@@ -71,7 +71,7 @@ func TestEachZoneHasALaneOfItsOwn(t *testing.T) {
 		r.CheckName(t.Context(), "mail.example.com")
 		a, b := r.dns.lanes[badEntry+".a.example"], r.dns.lanes[badEntry+".b.example"]
 		c := r.dns.lanes["mail.example.com.dbl.example"]
-		if a == b || a == c || b == c || a.seats != 128 || c.seats != 128 {
+		if a == b || a == c || b == c || a.seats != zoneSeats || c.seats != zoneSeats {
 			t.Errorf("%p of %d, %p, and %p of %d", a, a.seats, b, c, c.seats)
 		}
 	})

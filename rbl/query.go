@@ -145,19 +145,25 @@ func (q *query) drop(k *socket) {
 
 // try sends packet n of a query and reports whether it left.
 func (q *query) try(n int, s *server, edns bool) bool {
+	var random [16]byte
+	rand.Read(random[:]) // never fails
+	draws := 0
+	draw := func() uint16 {
+		draws++
+		return binary.BigEndian.Uint16(random[:]) + uint16(draws*draws)
+	}
 	k, err := q.r.socket(s)
 	if err != nil {
 		return false
 	}
-	var random [16]byte
-	rand.Read(random[:]) // never fails
-	draws := 0
-	id, ok := k.enter(q, func() uint16 {
-		draws++
-		return binary.BigEndian.Uint16(random[:]) + uint16(draws*draws)
-	})
-	if !ok {
-		return false
+	id, ok := k.enter(q, draw)
+	if !ok { // another has retired it meanwhile
+		if k, err = q.r.socket(s); err != nil {
+			return false
+		}
+		if id, ok = k.enter(q, draw); !ok {
+			return false
+		}
 	}
 	p, err := pack(id, q.name, q.kind, edns, binary.BigEndian.Uint64(random[8:]))
 	if err != nil {

@@ -213,3 +213,32 @@ func TestWhoTestsByHandDoesNotMakeTheBreakerLonger(t *testing.T) {
 		}
 	})
 }
+
+func TestAListThatAnswersOthersMeanwhileIsNotGivenUpForPacketsThatAreLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(zone(t, "bl.example"))
+		r.run(t)
+		lost := func(clients int) {
+			silent := saying(TimedOut)
+			silent.delay = questionTime
+			r.dns.set("bl.example", silent)
+			for i := range clients {
+				r.Check(over, client(i))
+			}
+			after(time.Second)
+		}
+		lost(8)
+		r.dns.set("bl.example", healthy())
+		r.Check(t.Context(), client(9))
+		after(questionTime)
+		if h := r.state(); h.State != OK || h.Timeouts != 8 {
+			t.Errorf("%+v", h)
+		}
+		after(failureTTL)
+		lost(3)
+		after(questionTime)
+		if h := r.state(); h.State != Timeout {
+			t.Errorf("nobody has been answered for so long: %+v", h)
+		}
+	})
+}

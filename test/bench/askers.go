@@ -91,22 +91,39 @@ func (e *each) ask(s sender) (listed bool, err error) {
 	return e.verdict(reply)
 }
 
-// delegated asks in Postfix's policy protocol, on one connection, as Postfix does.
+// delegated asks in Postfix's policy protocol. Postfix would keep its connection; Exim's readsocket, which is how an ACL
+// asks such a server, opens one for each question.
 type delegated struct {
 	wire
+	open    func() (fd int, err error)
 	asked   int
 	request []byte
 	verdict func(action string) (listed bool, err error)
 }
 
+// delegate connects a caller, to see that somebody listens.
+func delegate(open func() (int, error), verdict func(string) (bool, error)) (asker, error) {
+	fd, err := open()
+	if err != nil {
+		return nil, err
+	}
+	return &delegated{open: open, verdict: verdict}, unix.Close(fd)
+}
+
+func (d *delegated) close() {}
+
 // ask sends what Postfix sends at RCPT. Only the client and the instance, which is a message's, are other ones each time.
 func (d *delegated) ask(s sender) (listed bool, err error) {
+	if d.fd, err = d.open(); err != nil {
+		return false, err
+	}
+	defer d.wire.close()
 	d.asked++
 	b := append(d.request[:0], "request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\nhelo_name=mta.example.com\n"+
 		"queue_id=\nsender=news@example.com\nrecipient=alice@example.org\nrecipient_count=0\nclient_name=unknown\n"+
 		"reverse_client_name=unknown\nsize=48213\nclient_address="...)
 	b = append(s.address().AppendTo(b), "\ninstance="...)
-	b = strconv.AppendInt(b, int64(d.fd), 10)
+	b = strconv.AppendUint(b, uint64(s), 10)
 	b = append(b, '.')
 	b = append(strconv.AppendInt(b, int64(d.asked), 10), "\n\n"...)
 	d.request = b

@@ -10,8 +10,7 @@ import (
 // overTCP connects callers in Postfix's protocol to a port.
 func overTCP(port int, verdict func(string) (bool, error)) func(*site) (asker, error) {
 	return func(*site) (asker, error) {
-		fd, err := dialTCP(port)
-		return &delegated{wire: wire{fd: fd}, verdict: verdict}, err
+		return delegate(func() (int, error) { return dialTCP(port) }, verdict)
 	}
 }
 
@@ -96,11 +95,14 @@ func postgrey() *peer {
 				"--lookup-by-host", "--auto-whitelist-clients=0", "--quiet", "--listen-queue-size=256")
 		},
 		connect: func(s *site) (asker, error) {
-			fd, err := dial(&unix.SockaddrUnix{Name: s.path("sock")})
-			if err == nil {
-				err = patient(fd)
+			open := func() (int, error) {
+				fd, err := dial(&unix.SockaddrUnix{Name: s.path("sock")})
+				if err == nil {
+					err = patient(fd)
+				}
+				return fd, err
 			}
-			return &delegated{wire: wire{fd: fd}, verdict: begins("none", "DEFER_IF_PERMIT ")}, err
+			return delegate(open, begins("none", "DEFER_IF_PERMIT "))
 		},
 	}
 }
