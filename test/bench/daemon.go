@@ -125,9 +125,14 @@ func (p *process) decisions(stage string) (int, error) {
 	return n, nil
 }
 
-// expect is an error if the log has not so many decisions of a stage.
+// expect is an error if the log has not so many decisions of a stage. The daemon answers first and writes then, so the
+// last lines may take a moment.
 func (p *process) expect(stage string, want int) error {
 	got, err := p.decisions(stage)
+	for tries := 0; err == nil && got < want && tries < 100; tries++ {
+		time.Sleep(10 * time.Millisecond)
+		got, err = p.decisions(stage)
+	}
 	if err == nil && got != want {
 		err = fmt.Errorf("%d decisions at %s in %s, want %d", got, stage, p.log, want)
 	}
