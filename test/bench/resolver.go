@@ -26,9 +26,10 @@ const clearZone = lists - 1
 // asked is what a round of questions took.
 type asked struct{ rate, cpu float64 } // questions a second; CPU time a question, in microseconds, of this process
 
-// resolver compares looking up names that are new, of clients in a list that has nobody, with asking the same through the
-// stock client of miekg/dns, one client for each asker. The server is a process of its own; only our own CPU time is
-// counted. Lookup asks for 64 names at a time: with 256 askers most wait for their turn, which loses no packets.
+// resolver compares asking about clients that are new, in lists that have nobody, with asking the same through the stock
+// client of miekg/dns, one client for each asker. The server is a process of its own; only our own CPU time is counted. 32
+// askers look up names. No program would look up 256 at once, and Lookup lets nobody: so many are under way when 64
+// clients are looked for in 4 lists.
 func resolver(ctx context.Context, b *bench) (rows []row, err error) {
 	at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 77, 1, 1}), 53)
 	stop, err := startQuick(ctx, at)
@@ -41,32 +42,50 @@ func resolver(ctx context.Context, b *bench) (rows []row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
+	l, err := emptyLists(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	var next atomic.Uint32
-	ours := func(ctx context.Context) func(string) error {
-		return func(name string) error {
-			if rec := r.Lookup(ctx, name, dns.TypeA); rec.Outcome != rbl.Missing {
-				return fmt.Errorf("%s: %v (%s)", name, rec.Outcome, rec.Note)
-			}
-			return nil
+	lookup := func(ctx context.Context, s sender) error {
+		name, err := rbl.QueryAddress(s.address(), listZone(clearZone))
+		if err != nil {
+			return err
 		}
+		if rec := r.Lookup(ctx, name, dns.TypeA); rec.Outcome != rbl.Missing {
+			return fmt.Errorf("%s: %v (%s)", name, rec.Outcome, rec.Note)
+		}
+		return nil
+	}
+	check := func(ctx context.Context, s sender) error {
+		for _, a := range l.Check(ctx, s.address()).Answers {
+			if a.Status != rbl.Clear || a.Cached {
+				return fmt.Errorf("%v of %v in %v: %s", a.Status, s.address(), a.Zone, a.Why)
+			}
+		}
+		return nil
 	}
 	var lost atomic.Int64
-	stock := func(ctx context.Context) func(string) error {
-		return stockAsker(ctx, at.String(), &lost)
-	}
-	for _, askers := range []int{callers, 256} {
+	stock := func(int) func(context.Context, sender) error { return stockAsker(at.String(), &lost) }
+	for _, way := range []struct {
+		under int // questions at once
+		each  int // of them a call
+		ours  func(context.Context, sender) error
+	}{{callers, 1, lookup}, {256, emptyOnes, check}} {
 		var our, other []asked
-		of := func(asker func(context.Context) func(string) error, list *[]asked) func() error {
+		turn := func(askers, each int, asker func(int) func(context.Context, sender) error, list *[]asked) func() error {
 			return func() error {
-				a, err := questions(ctx, askers, &next, asker)
+				a, err := questions(ctx, askers, each, &next, asker)
 				*list = append(*list, a)
 				return err
 			}
 		}
-		if err := alternate(resolverPairs, of(ours, &our), of(stock, &other)); err != nil {
+		ours := func(int) func(context.Context, sender) error { return way.ours }
+		err := alternate(resolverPairs, turn(way.under/way.each, way.each, ours, &our), turn(way.under, 1, stock, &other))
+		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, resolverRows(askers, our, other)...)
+		rows = append(rows, resolverRows(way.under, our, other)...)
 		if n := lost.Swap(0); n > 0 {
 			rows = append(rows, told("the same, questions that the stock client lost and asked again", "%d of %d", n, resolverPairs*questionsEach))
 		}
@@ -83,19 +102,45 @@ func resolverRows(askers int, our, other []asked) []row {
 		return fmt.Sprintf("%.0f/s, %.1f us CPU each", medianOf(list, func(a asked) float64 { return a.rate }), medianOf(list, func(a asked) float64 { return a.cpu }))
 	}
 	return []row{
-		told(fmt.Sprintf("questions to a local server, %d askers: ours, stock client", askers), "%s; %s", figure(our), figure(other)),
+		told(fmt.Sprintf("%d questions at once to a local server: ours, stock client", askers), "%s; %s", figure(our), figure(other)),
 		least("the same, questions/s against the stock client", median(rate), 2, "%.1f", " times"),
 		most("the same, CPU a question against the stock client", median(cpu), 0.5, "%.2f", " times"),
 	}
 }
 
+// emptyOnes is how many lists are asked at once here.
+const emptyOnes = 4
+
+// emptyLists makes lists that have nobody.
+func emptyLists(ctx context.Context, r *rbl.Resolver) (*rbl.Lists, error) {
+	names := make([]string, emptyOnes)
+	for i := range names {
+		names[i] = listZone(lists-1-i) + "=127.0.0.2"
+	}
+	zones, err := rbl.ParseZones(rbl.OfAddresses, names...)
+	if err != nil {
+		return nil, err
+	}
+	l := rbl.NewLists(r, zones, rbl.ListsOptions{Rows: 1 << 16})
+	l.Test(ctx)
+	for _, h := range l.States() {
+		if h.State != rbl.OK {
+			return nil, fmt.Errorf("%s is %v: %s", h.Zone, h.State, h.Why)
+		}
+	}
+	return l, nil
+}
+
 // stockAsker asks as the manual of miekg/dns shows, and again when nothing came: 256 questions at once are more than a
 // server's socket holds. lost counts those.
-func stockAsker(ctx context.Context, server string, lost *atomic.Int64) func(string) error {
+func stockAsker(server string, lost *atomic.Int64) func(context.Context, sender) error {
 	var c dns.Client
-	return func(name string) error {
+	return func(ctx context.Context, s sender) error {
+		name, err := rbl.QueryAddress(s.address(), listZone(clearZone))
+		if err != nil {
+			return err
+		}
 		var reply *dns.Msg
-		var err error
 		for range 3 {
 			if reply, _, err = c.ExchangeContext(ctx, new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA), server); err == nil {
 				break
@@ -109,8 +154,8 @@ func stockAsker(ctx context.Context, server string, lost *atomic.Int64) func(str
 	}
 }
 
-// questions asks for the names of so many clients, each a new one that is not listed, from so many askers at once.
-func questions(ctx context.Context, askers int, next *atomic.Uint32, asker func(context.Context) func(string) error) (asked, error) {
+// questions asks about so many clients, each a new one, from so many askers at once. A call makes each questions.
+func questions(ctx context.Context, askers, each int, next *atomic.Uint32, asker func(int) func(context.Context, sender) error) (asked, error) {
 	var wait sync.WaitGroup
 	failed := make([]error, askers)
 	before, err := cpuTime()
@@ -120,13 +165,9 @@ func questions(ctx context.Context, askers int, next *atomic.Uint32, asker func(
 	begin := time.Now()
 	for i := range askers {
 		wait.Go(func() { // ends after its share
-			ask := asker(ctx)
-			for range questionsEach / askers {
-				name, err := rbl.QueryAddress(sender(firstNew+next.Add(1)).address(), listZone(clearZone))
-				if err == nil {
-					err = ask(name)
-				}
-				if failed[i] = err; err != nil {
+			ask := asker(i)
+			for range questionsEach / each / askers {
+				if failed[i] = ask(ctx, sender(firstNew+next.Add(1))); failed[i] != nil {
 					return
 				}
 			}
@@ -135,7 +176,7 @@ func questions(ctx context.Context, askers int, next *atomic.Uint32, asker func(
 	wait.Wait()
 	took := time.Since(begin)
 	after, err := cpuTime()
-	n := float64(questionsEach / askers * askers)
+	n := float64(questionsEach / each / askers * askers * each)
 	return asked{n / took.Seconds(), float64(after-before) / float64(time.Microsecond) / n}, errors.Join(append(failed, err)...)
 }
 
