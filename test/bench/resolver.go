@@ -47,31 +47,13 @@ func resolver(ctx context.Context, b *bench) (rows []row, err error) {
 		return nil, err
 	}
 	var next atomic.Uint32
-	lookup := func(ctx context.Context, s sender) error {
-		name, err := rbl.QueryAddress(s.address(), listZone(clearZone))
-		if err != nil {
-			return err
-		}
-		if rec := r.Lookup(ctx, name, dns.TypeA); rec.Outcome != rbl.Missing {
-			return fmt.Errorf("%s: %v (%s)", name, rec.Outcome, rec.Note)
-		}
-		return nil
-	}
-	check := func(ctx context.Context, s sender) error {
-		for _, a := range l.Check(ctx, s.address()).Answers {
-			if a.Status != rbl.Clear || a.Cached {
-				return fmt.Errorf("%v of %v in %v: %s", a.Status, s.address(), a.Zone, a.Why)
-			}
-		}
-		return nil
-	}
 	var lost atomic.Int64
 	stock := func(int) func(context.Context, sender) error { return stockAsker(at.String(), &lost) }
 	for _, way := range []struct {
 		under int // questions at once
 		each  int // of them a call
 		ours  func(context.Context, sender) error
-	}{{callers, 1, lookup}, {256, emptyOnes, check}} {
+	}{{callers, 1, lookingUp(r)}, {256, emptyOnes, checking(l)}} {
 		var our, other []asked
 		turn := func(askers, each int, asker func(int) func(context.Context, sender) error, list *[]asked) func() error {
 			return func() error {
@@ -105,6 +87,32 @@ func resolverRows(askers int, our, other []asked) []row {
 		told(fmt.Sprintf("%d questions at once to a local server: ours, stock client", askers), "%s; %s", figure(our), figure(other)),
 		least("the same, questions/s against the stock client", median(rate), 2, "%.1f", " times"),
 		most("the same, CPU a question against the stock client", median(cpu), 0.5, "%.2f", " times"),
+	}
+}
+
+// lookingUp asks about a client by the name that he has in a list.
+func lookingUp(r *rbl.Resolver) func(context.Context, sender) error {
+	return func(ctx context.Context, s sender) error {
+		name, err := rbl.QueryAddress(s.address(), listZone(clearZone))
+		if err != nil {
+			return err
+		}
+		if rec := r.Lookup(ctx, name, dns.TypeA); rec.Outcome != rbl.Missing {
+			return fmt.Errorf("%s: %v (%s)", name, rec.Outcome, rec.Note)
+		}
+		return nil
+	}
+}
+
+// checking asks all lists about a client.
+func checking(l *rbl.Lists) func(context.Context, sender) error {
+	return func(ctx context.Context, s sender) error {
+		for _, a := range l.Check(ctx, s.address()).Answers {
+			if a.Status != rbl.Clear || a.Cached {
+				return fmt.Errorf("%v of %v in %v: %s", a.Status, s.address(), a.Zone, a.Why)
+			}
+		}
+		return nil
 	}
 }
 
