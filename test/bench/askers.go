@@ -112,8 +112,19 @@ func delegate(open func() (int, error), verdict func(string) (bool, error)) (ask
 
 func (d *delegated) close() {}
 
-// ask sends what Postfix sends at RCPT. Only the client and the instance, which is a message's, are other ones each time.
+// ask asks again, in the same time, where a process of the server has just ended, as postfwd's do after so many requests.
 func (d *delegated) ask(s sender) (listed bool, err error) {
+	for range 5 {
+		listed, err = d.once(s)
+		if !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+	}
+	return listed, err
+}
+
+// once sends what Postfix sends at RCPT. Only the client and the instance, which is a message's, are other ones each time.
+func (d *delegated) once(s sender) (listed bool, err error) {
 	if d.fd, err = d.open(); err != nil {
 		return false, err
 	}
