@@ -1,6 +1,10 @@
 package rbl
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // maxQueue bounds the questions that wait for a seat of one lane.
 const maxQueue = 1024
@@ -12,6 +16,32 @@ type lane struct {
 	seats   int
 	queue   []*query
 	streams chan struct{} // taken by questions over TCP
+	took    atomic.Int64  // what an answer takes, in nanoseconds: a running mean; 0: nobody knows
+}
+
+// Bounds of the time after which a question is sent once more.
+const (
+	soonest  = 50 * time.Millisecond
+	firstTry = 500 * time.Millisecond // a client of Exim waits no longer than 1.5 s for both
+)
+
+// patience is for how long the first try of a question is waited for: four times what answers take. A packet that a busy
+// server had no room for then costs a moment, and a list that takes its time is not asked twice.
+func (l *lane) patience() time.Duration {
+	took := time.Duration(l.took.Load())
+	if took == 0 {
+		return firstTry
+	}
+	return min(max(4*took, soonest), firstTry)
+}
+
+// learn counts what one answer took.
+func (l *lane) learn(took time.Duration) {
+	mean := l.took.Load()
+	if mean == 0 {
+		mean = int64(took)
+	}
+	l.took.Store(mean + (int64(took)-mean)/8)
 }
 
 // lane makes a lane of so many seats.

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// The time of one question. A second try after 1.5 s would come too late for anybody: Exim's client waits no longer than
-// that. A server that is still looking joins the two, and one that lost the first packet has the answer in time.
+// The time of one question: from asked to given up, and how often it is sent. When the second try leaves is the lane's
+// to say.
 const (
-	questionTime = 3 * time.Second        // from asked to given up
-	firstTry     = 500 * time.Millisecond // then the question is sent a second and last time
+	questionTime = 3 * time.Second
 	maxTries     = 2
 )
 
@@ -42,6 +41,7 @@ type query struct {
 type try struct {
 	packet
 	on *socket
+	at time.Time
 }
 
 // ask sends a question past the cache. done is called exactly once, perhaps before ask returns, from whatever goroutine
@@ -90,9 +90,9 @@ func (q *query) begin() {
 	q.seated = true
 	q.hasty = time.Until(q.last) < firstTry
 	if q.timer == nil {
-		q.timer = time.AfterFunc(firstTry, q.late)
+		q.timer = time.AfterFunc(q.lane.patience(), q.late)
 	} else {
-		q.timer.Reset(min(firstTry, time.Until(q.last)))
+		q.timer.Reset(min(q.lane.patience(), time.Until(q.last)))
 	}
 	q.mu.Unlock()
 	q.send()
@@ -177,7 +177,7 @@ func (q *query) try(n int, s *server, edns bool) bool {
 		k.leave(id, q)
 		return true
 	}
-	q.tries[n] = try{p, k}
+	q.tries[n] = try{p, k, time.Now()}
 	q.mu.Unlock()
 	_, err = k.conn.Write(p.raw)
 	if err == nil {
@@ -245,6 +245,9 @@ func (q *query) hear(k *socket, raw []byte) {
 		return
 	}
 	edns := t.edns
+	if q.sent == 1 { // else nobody knows which try is answered
+		q.lane.learn(time.Since(t.at))
+	}
 	q.mu.Unlock()
 	q.answer(k, raw, edns)
 }

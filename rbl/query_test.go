@@ -29,7 +29,7 @@ func heldQuery(t *testing.T, ids ...uint16) (*query, *socket, *[]Records) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q.tries[q.sent] = try{p, k}
+		q.tries[q.sent] = try{packet: p, on: k}
 		q.sent++
 		k.waiting[id] = q
 	}

@@ -138,6 +138,34 @@ func TestAServerThatIsSilentIsPassedOverAfterHalfASecondAndThenAskedLast(t *test
 	})
 }
 
+func TestTheSecondTryLeavesSoonWhereAnswersComeSoon(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		l := r.lane(1)
+		for _, c := range []struct{ takes, patience time.Duration }{
+			{0, firstTry}, // nobody knows
+			{time.Millisecond, soonest},
+			{30 * time.Millisecond, 120 * time.Millisecond},
+			{time.Second, firstTry},
+		} {
+			for range 100 { // the mean follows
+				l.learn(c.takes)
+			}
+			if got := l.patience().Round(time.Millisecond); got != c.patience {
+				t.Errorf("answers take %v: the second try leaves after %v, want %v", c.takes, got, c.patience)
+			}
+		}
+		l = r.lane(1)
+		l.learn(time.Millisecond)
+		w.be(true, first)
+		begin := time.Now()
+		done := make(chan Records, 1)
+		r.ask(l, "mx.example.com", dns.TypeA, func(rec Records) { done <- rec })
+		if rec := <-done; rec.Outcome != Missing || time.Since(begin) != soonest {
+			t.Errorf("%v after %v", rec.Outcome, time.Since(begin))
+		}
+	})
+}
+
 func TestAQuestionIsSentTwiceAndGivenUpAfterThreeSeconds(t *testing.T) {
 	bubble(t, func(t *testing.T, w *wire, r *Resolver, told *[]Notice) {
 		w.stuck = "stuck.example"

@@ -20,7 +20,7 @@ const (
 
 // zoneSeats is how many questions to one zone are under way at once: a dead zone holds up itself. A list that takes 50 ms
 // is asked about 1,280 clients a second so. More at once would only fill the inbox of a local resolver, which holds about
-// 270 packets: what it has no room for is lost, and asked again after firstTry.
+// 270 packets: what it has no room for is lost, and asked again.
 const zoneSeats = 64
 
 // watch is one zone with its health. Between two tests a breaker watches its answers: three questions in a row without
