@@ -333,9 +333,10 @@ func (q *query) end(rec Records) {
 	q.done(rec)
 }
 
-// leave passes a seat on. The next query is begun here, on the goroutine of the one that ended.
+// leave passes a seat on. The next queries are begun here, on the goroutine of the one that ended.
 func (r *Resolver) leave(l *lane) {
-	if next := l.leave(); next != nil {
+	l.leave()
+	for next := l.next(); next != nil; next = l.next() {
 		next.begin()
 	}
 }

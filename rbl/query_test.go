@@ -83,10 +83,10 @@ func TestAQuestionOverTCPOutlivesItsSocket(t *testing.T) {
 
 func TestAQueryThatEndedInTheQueueGivesItsSeatBack(t *testing.T) {
 	q, _, _ := heldQuery(t)
-	q.finished, q.lane.seats = true, 0 // it was called, and its time was over just then
+	q.finished, q.lane.busy = true, 1 // it was called, and its time was over just then
 	q.begin()
-	if q.lane.seats != 1 {
-		t.Errorf("%d seats", q.lane.seats)
+	if q.lane.busy != 0 {
+		t.Errorf("%d seats are taken", q.lane.busy)
 	}
 }
 

@@ -47,6 +47,7 @@ type Resolver struct {
 	told    func(Notice)
 	dial    func(network string, server netip.AddrPort) (net.Conn, error)
 	clients *lane
+	under   atomic.Int32 // questions under way
 	health  health
 	answers *answers
 	proofs  singleflight.Group // Confirm's

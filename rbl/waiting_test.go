@@ -166,6 +166,31 @@ func TestTheSecondTryLeavesSoonWhereAnswersComeSoon(t *testing.T) {
 	})
 }
 
+func TestAQuickServerIsAskedNoMoreAtOnceThanItHasRoomForAndASlowOneIs(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		w.stuck = "stuck.example"
+		for took, want := range map[time.Duration]int{0: 40, time.Millisecond: quickSeats, 50 * time.Millisecond: 40} {
+			for _, others := range []int32{0, quickUnder} {
+				r.under.Store(others)
+				l := r.lane(40)
+				l.took.Store(int64(took))
+				before := w.count("stuck.example")
+				for range 100 {
+					r.ask(l, "stuck.example", dns.TypeA, func(Records) {})
+				}
+				synctest.Wait()
+				if n := w.count("stuck.example") - before; others > 0 && n != want || others == 0 && n != 40 {
+					t.Errorf("answers take %v, %d others: %d under way, want %d", took, others, n, want)
+				}
+				time.Sleep(2 * questionTime)
+				if n := r.under.Load(); n != others {
+					t.Errorf("%d are left under way of %d", n, others)
+				}
+			}
+		}
+	})
+}
+
 func TestAQuestionIsSentTwiceAndGivenUpAfterThreeSeconds(t *testing.T) {
 	bubble(t, func(t *testing.T, w *wire, r *Resolver, told *[]Notice) {
 		w.stuck = "stuck.example"
@@ -313,8 +338,8 @@ func TestAQuestionThatFindsNoSeatInTimeIsGivenUp(t *testing.T) {
 		if took := time.Since(begin); took != questionTime {
 			t.Errorf("after %v", took)
 		}
-		if l.seats != 1 || l.queue != nil {
-			t.Errorf("%d seats, queue %v", l.seats, l.queue)
+		if l.busy != 0 || l.queue != nil {
+			t.Errorf("%d seats are taken, queue %v", l.busy, l.queue)
 		}
 	})
 }
