@@ -9,11 +9,11 @@ import (
 // maxQueue bounds the questions that wait for a seat of one lane.
 const maxQueue = 1024
 
-// The inbox of a server holds about 200 packets, and loses what comes then. One that has to ask others holds few in it;
+// The inbox of a server holds about 160 packets, and loses what comes then. One that has to ask others holds few in it;
 // one that answers at once has no use for more. So while quickUnder questions are under way in all, a lane whose answers
 // come within quickAnswer has no more than quickSeats of them.
 const (
-	quickUnder  = 160
+	quickUnder  = 128
 	quickSeats  = 8
 	quickAnswer = 5 * time.Millisecond
 )

@@ -19,7 +19,7 @@ const (
 )
 
 // zoneSeats is how many questions to one zone are under way at once: a dead zone holds up itself. A list that takes 50 ms
-// is asked about 1,280 clients a second so. More at once would only fill the inbox of a local resolver, which holds about
+// is asked about 1,280 clients a second so. More at once would only fill the inbox of a local resolver, which holds at most
 // 270 packets: what it has no room for is lost, and asked again.
 const zoneSeats = 64
 
