@@ -32,7 +32,7 @@ type lane struct {
 
 // Bounds of the time after which a question is sent once more.
 const (
-	soonest  = 50 * time.Millisecond
+	soonest  = 250 * time.Millisecond // a daemon that a thousand callers ask at once reads an answer late, too
 	firstTry = 500 * time.Millisecond // a client of Exim waits no longer than 1.5 s for both
 )
 

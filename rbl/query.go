@@ -72,11 +72,11 @@ func (r *Resolver) askFor(most time.Duration, l *lane, name string, kind uint16,
 	}
 }
 
-// over reports whether a query has ended while it waited for a seat.
+// over reports whether a query has ended while it waited, or is about to: its timer ends it.
 func (q *query) over() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.finished
+	return q.finished || !time.Now().Before(q.last)
 }
 
 // begin sends the question for the first time. The query has a seat.
