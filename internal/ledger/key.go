@@ -1,0 +1,124 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+)
+
+// Key is what is counted: a network, an account, a domain, or everything. It has a fixed size and is comparable; the
+// zero Key is nothing. The first octet is the kind or the size of the network, the others its bits or a hash.
+type Key [9]byte
+
+// The kinds of keys that are no IPv4 network, whose first octet is its size.
+const (
+	kindV6      = 0x80 // plus the size, at most 64
+	kindAccount = 0x41
+	kindTotal   = 0x42
+	kindDomain  = 0x43
+)
+
+// Total is the key of everything together.
+var Total = Key{kindTotal}
+
+// Of returns the key of a network: any of IPv4, of IPv6 one of at most 64 bits. A longer one is counted as its /64, a
+// zero prefix as nothing.
+func Of(p netip.Prefix) (k Key) {
+	if !p.IsValid() {
+		return k
+	}
+	p = p.Masked()
+	if a := p.Addr(); a.Is4() {
+		b := a.As4()
+		k[0] = byte(p.Bits())
+		copy(k[1:], b[:])
+		k[5] = 1 // so that 0.0.0.0/0 is not nothing
+		return k
+	}
+	b := p.Addr().As16()
+	k[0] = kindV6 + byte(min(p.Bits(), 64))
+	copy(k[1:], b[:8])
+	return k
+}
+
+// Account returns the key of an account: the login name, or the uid in digits. It holds 64 bits of a hash of it.
+func Account(name string) Key { return hashed(kindAccount, name) }
+
+// Domain returns the key of a domain, likewise.
+func Domain(name string) Key { return hashed(kindDomain, name) }
+
+func hashed(kind byte, text string) (k Key) {
+	sum := sha256.Sum256([]byte(text))
+	k[0] = kind
+	copy(k[1:], sum[:])
+	return k
+}
+
+// Prefix returns the network of a key, or false if it is none's.
+func (k Key) Prefix() (netip.Prefix, bool) {
+	switch kind := k[0]; {
+	case kind <= 32 && k[5] == 1:
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte(k[1:5])), int(kind)), true
+	case kind >= kindV6 && kind <= kindV6+64:
+		var b [16]byte
+		copy(b[:], k[1:])
+		return netip.PrefixFrom(netip.AddrFrom16(b), int(kind-kindV6)), true
+	}
+	return netip.Prefix{}, false
+}
+
+// String returns the network, or the kind and the hash.
+func (k Key) String() string {
+	if p, ok := k.Prefix(); ok {
+		return p.String()
+	}
+	switch k[0] {
+	case kindAccount:
+		return "account:" + hex.EncodeToString(k[1:])
+	case kindDomain:
+		return "domain:" + hex.EncodeToString(k[1:])
+	case kindTotal:
+		return "total"
+	}
+	return ""
+}
+
+// Client returns the network that a client is counted and banned as: its IPv4 address, or its /64.
+func Client(a netip.Addr) netip.Prefix { return of(a, 32, 64) }
+
+// Networks returns the networks that a client is counted in besides, the smallest first: /24, or /56 and /48.
+func Networks(a netip.Addr) []netip.Prefix {
+	if a.Is4() {
+		return []netip.Prefix{of(a, 24, 0)}
+	}
+	if !a.IsValid() {
+		return nil
+	}
+	return []netip.Prefix{of(a, 0, 56), of(a, 0, 48)}
+}
+
+// Member returns what a client is called among the members of one of its networks: the octets between them. It is never
+// 0, which says nobody.
+func Member(a netip.Addr, of netip.Prefix) uint16 {
+	if a.Is4() {
+		b := a.As4()
+		return 1 + uint16(b[3])
+	}
+	b := a.As16()
+	if of.Bits() >= 56 {
+		return 1 + uint16(b[7])
+	}
+	return max(uint16(b[6])<<8|uint16(b[7]), 1)
+}
+
+func of(a netip.Addr, bits4, bits6 int) netip.Prefix {
+	bits := bits6
+	if a.Is4() {
+		bits = bits4
+	}
+	p, err := a.WithZone("").Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
