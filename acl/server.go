@@ -53,6 +53,7 @@ type Server struct {
 	handlers   sync.WaitGroup
 	told       map[string]told // requests turned away, by note; only Serve's loop looks
 	failed     atomic.Bool     // we failed on a request, and the log has a stack
+	counters   counters        // for Stats
 	uid        uint32          // our own
 }
 
@@ -123,6 +124,7 @@ func (s *Server) admit(c *net.UnixConn) {
 	c.SetReadDeadline(time.Now().Add(readDeadline))
 	peer, err := origin.PeerOf(c)
 	if err != nil || !s.settings.Load().Peers[peer.UID] {
+		s.counters.refused.Add(1)
 		s.turnAway(c, NotAllowed, "refused callers: their uid is not in listen.peers", "uid", peer.UID, "pid", peer.PID)
 		return
 	}
@@ -133,6 +135,7 @@ func (s *Server) admit(c *net.UnixConn) {
 			s.handle(c, peer)
 		})
 	default:
+		s.counters.busy.Add(1)
 		s.turnAway(c, "busy", "no free seat, requests are answered with no opinion", "seats", cap(s.seats))
 	}
 }
@@ -209,6 +212,8 @@ func (s *Server) judge(c *net.UnixConn, peer origin.Peer, raw []byte, err error)
 		level := slog.LevelWarn
 		if len(raw) == 0 { // somebody looked whether we are there
 			level = slog.LevelDebug
+		} else {
+			s.counters.malformed.Add(1)
 		}
 		s.answer(c, Reply{Note: bad.Error()}, true)
 		settings.Log.Log(context.Background(), level, "a request is answered with no opinion", "error", bad, "pid", peer.PID)
@@ -228,6 +233,7 @@ func (s *Server) rescue(c *net.UnixConn) {
 	if !s.failed.Swap(true) {
 		stack = string(debug.Stack())
 	}
+	s.counters.failed.Add(1)
 	s.settings.Load().Log.Error("failed on a request, which is answered with no opinion; please report this",
 		"cause", fmt.Sprint(cause), "stack", stack)
 	s.answer(c, Reply{Note: "failed"}, true)
@@ -237,6 +243,7 @@ func (s *Server) rescue(c *net.UnixConn) {
 func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q *policy.Request, behind bool) {
 	now := time.Now()
 	if s.bypassed() {
+		s.counters.bypassed.Add(1)
 		s.answer(c, Reply{Note: "bypass"}, behind)
 		settings.Log.Info("bypassed", "stage", q.Stage.String(), "file", s.bypass)
 		return
@@ -248,6 +255,7 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 
 	ctx := budget{end: now.Add(Budget(q.Stage))}
 	d := settings.Decider.Decide(&ctx, q, now, &known, false)
+	s.counters.count(&d, ctx.Err() != nil)
 	ctx.stop()
 	if known.waited {
 		s.conns.pay(peer.PID, q)

@@ -1,0 +1,112 @@
+package acl
+
+import (
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"eximpolicyd/internal/origin"
+	"eximpolicyd/policy"
+)
+
+func TestTheServerCountsWhatItHasDone(t *testing.T) {
+	d := open(t, 0, func(s *Settings) { s.Prove = true })
+	if diff := cmp.Diff(Stats{Stages: []StageStats{}}, d.Stats()); diff != "" {
+		t.Errorf("before anything is asked:\n%s", diff)
+	}
+	forged := wire(overlay(ordinary, "helo_name=mx.example.org")...)
+	d.say(t, wire(ordinary...))
+	d.say(t, forged)
+	observe := *d.settings.Load()
+	observe.Decider = deciderOf(table(policy.Observe, policy.Enforce, policy.RFC)...)
+	d.Swap(&observe)
+	d.say(t, forged)
+	d.say(t, wire("protocol_state=CONNECT", "client_address=203.0.113.7"))
+	d.say(t, "helo")
+	d.say(t, "") // somebody looked whether we are there
+	d.say(t, "reset")
+	bypass := filepath.Join(filepath.Dir(d.path), "bypass")
+	if err := os.WriteFile(bypass, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.say(t, forged)
+	want := Stats{
+		Stages: []StageStats{
+			{Stage: "CONNECT", Dunno: 1, Synthetic: 1, Budget: Budget(policy.Connect)},
+			{Stage: "RCPT", Dunno: 2, Deny: 1, Would: 1, Synthetic: 3, Budget: Budget(policy.RCPT)},
+		},
+		Malformed: 1, Bypassed: 1, Bypass: bypass,
+	}
+	if diff := cmp.Diff(want, d.Stats()); diff != "" {
+		t.Error(diff)
+	}
+	if n := want.Stages[1].Decisions(); n != 3 {
+		t.Errorf("%d decisions", n)
+	}
+}
+
+func TestThoseTurnedAwayAreCountedByWhy(t *testing.T) {
+	d := open(t, 1, nil)
+	held := d.dial(t)
+	d.say(t, wire(ordinary...))
+	d.say(t, wire(ordinary...))
+	io.WriteString(held, wire(ordinary...))
+	hear(t, held)
+	nobody := *d.settings.Load()
+	nobody.Peers = nil
+	d.Swap(&nobody)
+	d.say(t, wire(ordinary...))
+	if got := d.Stats(); got.Busy != 2 || got.Refused != 1 {
+		t.Errorf("busy %d, refused %d", got.Busy, got.Refused)
+	}
+}
+
+func TestARequestOnWhichWeFailIsCounted(t *testing.T) {
+	d := open(t, 0, func(s *Settings) { s.Decider = nil })
+	d.say(t, wire(ordinary...))
+	if got := d.Stats(); got.Failed != 1 || len(got.Stages) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestADecisionThatTakesAllItsTimeOrLacksAFactIsCounted(t *testing.T) {
+	d := open(t, 0, nil)
+	theirs, ours := pair(t)
+	defer theirs.Close()
+	synctest.Test(t, func(t *testing.T) {
+		settings := *d.settings.Load()
+		settings.Decider = deciderOf(watcher(atRCPT, func(*policy.Request, *policy.Facts) { time.Sleep(Budget(policy.RCPT)) }))
+		d.decide(ours, &settings, origin.Peer{}, rcpt(t), false)
+	})
+	d.counters.count(&Decision{Stage: policy.RCPT, Degraded: true}, false)
+	if got := d.Stats(); len(got.Stages) != 1 || got.Stages[0].Overrun != 1 || got.Stages[0].Degraded != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// pair returns two ends of a Unix socket.
+func pair(t *testing.T) (a, b *net.UnixConn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]*net.UnixConn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "pair")
+		c, err := net.FileConn(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = c.(*net.UnixConn)
+	}
+	return ends[0], ends[1]
+}
