@@ -83,7 +83,7 @@ type Offence struct {
 // MaxBecause bounds a reason, in octets.
 const MaxBecause = 200
 
-// Ban shuts a network out. A ban that is over is kept for Forgotten, for its level and for those who ask why.
+// Ban shuts a network out. A ban that is over is kept for Remembered, for its level and for those who ask why.
 type Ban struct {
 	Network  netip.Prefix `json:"network"`
 	Level    int          `json:"level"` // 1 to MaxLevel; 0: an administrator's, to which no level applies
@@ -100,10 +100,10 @@ const Admin = "admin"
 
 // Bounds of bans.
 const (
-	MaxLevel  = 5
-	Longest   = 7 * 24 * time.Hour
-	CleanTime = 24 * time.Hour // one level down for each
-	Forgotten = 30 * 24 * time.Hour
+	MaxLevel   = 5
+	Longest    = 7 * 24 * time.Hour
+	CleanTime  = 24 * time.Hour      // one level down for each
+	Remembered = 30 * 24 * time.Hour // a ban that is over
 )
 
 // Length returns how long a ban of a level lasts: 1 h, 4 h, 16 h, 64 h, 7 days.

@@ -1,0 +1,89 @@
+package ledger
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bounds of what is believed of clocks.
+const (
+	longestPause = 30 * 24 * time.Hour // that we can have been down: then every ban is forgotten or over anyway
+	step         = 2 * time.Second     // a wall clock that has moved by more was set, not steered
+)
+
+// clock is the time of an engine, the steady time: it begins where the one before ended and goes on with a clock that
+// nobody sets and that counts while the machine sleeps. How far the wall clock is from it is looked at now and then; it is
+// only for display, and for how long the engine was down.
+type clock struct {
+	read  func() (wall time.Time, steady time.Duration)
+	base  time.Time // steady time at start
+	start time.Duration
+
+	mu    sync.Mutex
+	ahead time.Duration // of the wall clock, as it was seen last
+	steps int
+}
+
+// moment is a point of the steady time and what the wall clock said then.
+type moment struct {
+	Steady time.Time `json:"steady"`
+	Wall   time.Time `json:"wall"`
+}
+
+// systemClock reads the wall clock, and the time since the machine was started.
+func systemClock() (wall time.Time, steady time.Duration) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil { // no Linux since 2.6.39 says no
+		return time.Now(), 0
+	}
+	return time.Now(), time.Duration(ts.Nano())
+}
+
+// newClock goes on from the last moment that is known, or begins with the wall clock.
+func newClock(read func() (time.Time, time.Duration), last moment) *clock {
+	wall, steady := read()
+	c := &clock{read: read, base: plain(wall), start: steady}
+	if !last.Steady.IsZero() {
+		c.base = last.after(wall)
+	}
+	c.ahead = plain(wall).Sub(c.base)
+	return c
+}
+
+// after returns the steady time at a later time of the wall clock, which may have been set meanwhile.
+func (m moment) after(wall time.Time) time.Time {
+	return m.Steady.Add(min(max(plain(wall).Sub(m.Wall), 0), longestPause))
+}
+
+// plain returns a time that is stored as it is: of no zone, and without the reading of Go's own clock, by which times
+// would be compared.
+func plain(t time.Time) time.Time { return t.Round(0).UTC() }
+
+func (c *clock) now() time.Time {
+	_, steady := c.read()
+	return c.base.Add(steady - c.start)
+}
+
+// look compares both clocks, and returns by how much the wall clock was set since the last look.
+func (c *clock) look() (m moment, set time.Duration) {
+	wall, steady := c.read()
+	m = moment{Steady: c.base.Add(steady - c.start), Wall: plain(wall)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if moved := m.Wall.Sub(m.Steady) - c.ahead; moved.Abs() > step {
+		c.ahead += moved
+		c.steps++
+		set = moved
+	}
+	return m, set
+}
+
+// lead returns how far the wall clock is ahead, and how often it was set. It is the same until the clock is set, so that
+// a time is always shown as the same.
+func (c *clock) lead() (ahead time.Duration, steps int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ahead, c.steps
+}
