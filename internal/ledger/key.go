@@ -3,7 +3,9 @@ package ledger
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // Key is what is counted: a network, an account, a domain, or everything. It has a fixed size and is comparable; the
@@ -81,6 +83,48 @@ func (k Key) String() string {
 		return "total"
 	}
 	return ""
+}
+
+// MarshalText writes a key as String does.
+func (k Key) MarshalText() ([]byte, error) {
+	if !k.valid() {
+		return nil, fmt.Errorf("%x is no key", k[:])
+	}
+	return []byte(k.String()), nil
+}
+
+// UnmarshalText reads what MarshalText writes. Each key has one text: 192.0.2.1/24 and upper case are mistakes.
+func (k *Key) UnmarshalText(text []byte) error {
+	var read Key
+	kind, hash, hashed := strings.Cut(string(text), ":")
+	switch {
+	case string(text) == "total":
+		read = Total
+	case hashed && (kind == "account" || kind == "domain"):
+		read[0] = kindDomain
+		if kind == "account" {
+			read[0] = kindAccount
+		}
+		if len(hash) == 2*len(read[1:]) {
+			_, _ = hex.Decode(read[1:], []byte(hash)) // what is not read differs below
+		}
+	default:
+		p, _ := netip.ParsePrefix(string(text))
+		read = Of(p)
+	}
+	if read == (Key{}) || read.String() != string(text) {
+		return fmt.Errorf("%.60q is no key: write a network as 192.0.2.0/24, account: or domain: and 16 hexadecimal digits, or total", text)
+	}
+	*k = read
+	return nil
+}
+
+// valid reports whether a key is one that this package makes.
+func (k Key) valid() bool {
+	if p, ok := k.Prefix(); ok {
+		return Of(p) == k
+	}
+	return k == Total || k[0] == kindAccount || k[0] == kindDomain
 }
 
 // Client returns the network that a client is counted and banned as: its IPv4 address, or its /64.
