@@ -66,6 +66,15 @@ func (c *clock) now() time.Time {
 	return c.base.Add(steady - c.start)
 }
 
+// since returns how much later a moment of another clock is by this one.
+func (c *clock) since(m moment) time.Duration {
+	wall, steady := c.read()
+	if m.Steady.IsZero() {
+		return 0
+	}
+	return c.base.Add(steady - c.start).Sub(m.after(wall))
+}
+
 // look compares both clocks, and returns by how much the wall clock was set since the last look.
 func (c *clock) look() (m moment, set time.Duration) {
 	wall, steady := c.read()

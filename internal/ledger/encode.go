@@ -13,7 +13,8 @@ import (
 )
 
 // What is stored of an entry: the key is its class and its network, "enforced 192.0.2.0/24"; the value is a CRC-32C of key
-// and JSON, then the JSON. One more key, "state", has the version and the time of the last transaction.
+// and JSON, then the JSON. One more key, "state", has the version, the time of the last transaction, how many entries there are
+// and the sum of their sums: a page that the disk has lost, and shows as it was before, is sound in itself.
 const (
 	bucketName = "ledger"
 	stateKey   = "state"
@@ -24,8 +25,18 @@ const (
 
 // stored is the value of stateKey.
 type stored struct {
-	Version int `json:"version"`
+	Version int    `json:"version"`
+	Entries int    `json:"entries"`
+	Sum     uint32 `json:"sum"` // of the sums of all entries, by exclusive or
 	moment
+}
+
+// count notes that a value is added, or is there no more.
+func (s *stored) count(value []byte, n int) {
+	if len(value) >= sumSize {
+		s.Entries += n
+		s.Sum ^= binary.BigEndian.Uint32(value)
+	}
 }
 
 // change is what is to be written of an entry: a ban, or a network that is let in, or that it is gone.
@@ -91,8 +102,7 @@ func unseal(key, value []byte, v any) error {
 }
 
 func sum(key, value []byte) uint32 {
-	castagnoli := crc32.MakeTable(crc32.Castagnoli)
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+	return crc32.Update(crc32.Checksum(key, castagnoli()), castagnoli(), value)
 }
 
 // strictly reads one JSON value of known fields only.
@@ -110,24 +120,17 @@ func strictly(text []byte, v any) error {
 
 // found is what was read from a folder. The zero moment says that nothing was.
 type found struct {
-	moment  moment
+	stored
 	entries []*entry
-	version int
+	counted stored // what there really is
 }
 
 // add reads one key.
 func (f *found) add(key, value []byte) error {
 	if string(key) == stateKey {
-		var s stored
-		if err := unseal(key, value, &s); err != nil {
-			return err
-		}
-		if s.Version != version {
-			return unsoundf("it is of version %d, this is version %d", s.Version, version)
-		}
-		f.version, f.moment = s.Version, s.moment
-		return nil
+		return unseal(key, value, &f.stored)
 	}
+	f.counted.count(value, 1)
 	word, network, _ := strings.Cut(string(key), " ")
 	p, err := netip.ParsePrefix(network)
 	if err != nil {
@@ -156,12 +159,17 @@ func (f *found) add(key, value []byte) error {
 
 // check looks at what only the whole tells: the time, by which bans are bounded.
 func (f *found) check() error {
-	if f.version == 0 || f.moment.Steady.IsZero() || f.moment.Wall.IsZero() {
-		return unsound("it does not say of which version and time it is")
+	switch {
+	case f.Version != version:
+		return unsoundf("it is of version %d, this is version %d", f.Version, version)
+	case f.Steady.IsZero() || f.Wall.IsZero():
+		return unsound("it does not say of which time it is")
+	case f.Entries != f.counted.Entries || f.Sum != f.counted.Sum:
+		return unsoundf("it holds %d entries, and not the %d that were written", f.counted.Entries, f.Entries)
 	}
 	bans := 0
 	for _, n := range f.entries {
-		if err := n.check(f.moment.Steady); err != nil {
+		if err := n.check(f.Steady); err != nil {
 			return unsoundf("%s %s: %s", n.class, n.network, err)
 		}
 		if n.class != allowed {

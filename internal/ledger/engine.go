@@ -180,5 +180,7 @@ func (e *Engine) keep(n *entry, now time.Time) (change uint64, err error) {
 // drop removes an entry. The lock is held.
 func (e *Engine) drop(old *entry, now time.Time) (change uint64) {
 	e.entries.remove(old)
-	return e.saver.changed(old.id, now)
+	change = e.saver.changed(old.id, now)
+	e.saver.thin(func(i id) bool { return e.entries.get(i) == nil })
+	return change
 }

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -15,6 +14,8 @@ const (
 	snapshotEvery = time.Minute     // what kill -9 loses of the counters
 	momentEvery   = time.Hour       // for how long a file of bans that does not change says nothing of the time
 	closeTime     = 10 * time.Second
+
+	mostDirty = 2 * (MaxBans + MaxAllowed)
 )
 
 // saver keeps the folder up to date with what is in memory. One goroutine does it: all that waits goes into one
@@ -57,6 +58,20 @@ func (s *saver) changed(i id, now time.Time) uint64 {
 	}
 	s.dirty[i] = struct{}{}
 	return s.change()
+}
+
+// thin bounds what is dirty while the disk does not answer, and bans come and go: a file that is written anew does not
+// have what is gone.
+func (s *saver) thin(gone func(id) bool) {
+	if len(s.dirty) <= mostDirty {
+		return
+	}
+	for i := range s.dirty {
+		if gone(i) {
+			delete(s.dirty, i)
+		}
+	}
+	s.rewrite()
 }
 
 // rewrite asks for the file to be written anew, and returns the number of that change. The engine's lock is held.
@@ -111,30 +126,6 @@ func (e *Engine) snapshotSoon() {
 	}
 }
 
-// start loads what is in a folder, saves the time, and starts the goroutine.
-func (e *Engine) start(o Options) error {
-	s := &e.saver
-	s.store = &store{dir: o.Dir, log: e.log, wall: func() time.Time { wall, _ := o.Clock(); return wall }}
-	s.wake, s.soon = make(chan struct{}, 1), make(chan struct{}, 1)
-	s.quit, s.done = make(chan struct{}), make(chan struct{})
-	s.dirty, s.round = make(map[id]struct{}), make(chan struct{})
-
-	found, err := s.store.load()
-	if errors.Is(err, ErrLocked) {
-		return fmt.Errorf("%s: %w", o.Dir, err)
-	}
-	e.clock = newClock(o.Clock, found.moment)
-	if err != nil {
-		s.unread = true
-		e.failed(&s.bansFault, "bans", err)
-	} else {
-		e.take(found, 0)
-		e.save()
-	}
-	go e.run() // Close waits for it, no longer than closeTime; it ends when quit is closed
-	return nil
-}
-
 // run is the goroutine.
 func (e *Engine) run() {
 	s := &e.saver
@@ -149,7 +140,7 @@ func (e *Engine) run() {
 		}
 		select {
 		case <-s.wake:
-			if !bans {
+			if !bans && e.behind() {
 				e.save()
 			}
 		case <-s.soon:
@@ -182,6 +173,13 @@ func (e *Engine) troubles() (bans, counters bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.saver.bansFault != fault{}, e.saver.countersFault != fault{}
+}
+
+// behind reports whether there is something to save: the last round may have seen what it was woken for.
+func (e *Engine) behind() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.saver.last > e.saver.saved
 }
 
 // tick does what is done every minute.
@@ -236,13 +234,15 @@ func (e *Engine) save() {
 // of the change up to which the disk has everything then.
 func (e *Engine) write() (list []change, last uint64, err error) {
 	s := &e.saver
-	if !s.store.loaded {
+	if s.store.lost() || !s.store.loaded {
 		found, err := s.store.load()
 		if err != nil {
 			return nil, 0, err
 		}
-		wall, _ := e.clock.read()
-		e.take(found, e.clock.now().Sub(found.moment.after(wall)))
+		e.take(found, e.clock.since(found.moment))
+		e.mu.Lock()
+		s.rewrite() // what is there is of another time, or nothing
+		e.mu.Unlock()
 	}
 	fit := s.store.fit()
 	m, _ := e.look()
@@ -288,45 +288,6 @@ func (e *Engine) settled(c *change) {
 	if n != nil {
 		n.settle()
 	}
-}
-
-// take takes in what was found in the folder, by so much later. What has happened since is newer.
-func (e *Engine) take(found found, by time.Duration) {
-	s := &e.saver
-	e.mu.Lock()
-	now := e.clock.now()
-	for _, n := range found.entries {
-		if _, newer := s.dirty[n.id]; newer {
-			continue
-		}
-		if e.room(n.id, now) != nil {
-			s.changed(n.id, now) // away with it
-			continue
-		}
-		n.move(by)
-		n.cut(now)
-		e.entries.put(n)
-	}
-	s.unread = false
-	e.mu.Unlock()
-	if err := s.store.readCounters(func(r io.Reader) error { return e.load(r, now) }); err != nil {
-		e.failed(&s.countersFault, "counters", err)
-	}
-	e.mu.Lock()
-	s.asides, s.shot = s.store.asides(), now
-	e.mu.Unlock()
-}
-
-// load takes in counters. A table that is in use takes them one by one.
-func (e *Engine) load(r io.Reader, now time.Time) error {
-	if e.counts.keys() == 0 {
-		return e.counts.load(r, now)
-	}
-	t := newTable(e.counts.most())
-	if err := t.load(r, now); err != nil {
-		return err
-	}
-	return t.each(now, func(w Windows) error { return e.counts.put(w, now) })
 }
 
 // snapshot saves the counters, if there is anything new.

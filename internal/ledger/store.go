@@ -3,27 +3,14 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
-)
-
-// The files in the folder.
-const (
-	fileBans     = "ledger.db"
-	fileNew      = "ledger.db.new" // being written; left over by kill -9
-	fileCounters = "counters"      // left over: .counters and a number
-	fileLock     = "lock"
-	asideMark    = ".corrupt-"
 )
 
 // store is the files of a folder. Only one goroutine uses it at a time. No call of it panics, whatever is in the files.
@@ -52,8 +39,6 @@ const (
 	doubted              // it has to be written anew
 )
 
-func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
-
 // load makes and locks the folder and reads the bans in it.
 func (s *store) load() (f found, err error) {
 	if err := os.MkdirAll(s.dir, 0o750); err != nil {
@@ -62,7 +47,7 @@ func (s *store) load() (f found, err error) {
 	if err := s.acquire(); err != nil {
 		return f, err
 	}
-	s.sweep()
+	s.tidy()
 	f, fit, err := s.readBans()
 	var damaged unsound
 	switch {
@@ -76,39 +61,6 @@ func (s *store) load() (f found, err error) {
 		s.trust = sound
 	}
 	return f, err
-}
-
-// acquire takes the lock of the folder, which is held until close. On a disk that cannot be written to, a lock file that
-// is there will do.
-func (s *store) acquire() error {
-	if s.lock != nil {
-		return nil
-	}
-	f, err := os.OpenFile(s.path(fileLock), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
-	if errors.Is(err, unix.EROFS) {
-		f, err = os.Open(s.path(fileLock))
-	}
-	if err != nil {
-		return err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return ErrLocked
-		}
-		return &fs.PathError{Op: "flock", Path: f.Name(), Err: err}
-	}
-	s.lock = f
-	return nil
-}
-
-// sweep removes what a write that was cut off has left.
-func (s *store) sweep() {
-	os.Remove(s.path(fileNew))
-	left, _ := filepath.Glob(s.path("." + fileCounters + "[0-9]*"))
-	for _, name := range left {
-		os.Remove(name)
-	}
 }
 
 // readBans reads the file of bans, and reports whether bbolt may open it.
@@ -129,66 +81,18 @@ func (s *store) readBans() (f found, fit bool, err error) {
 	return f, fit && err == nil, err
 }
 
-// open opens a file for reading. What is no file is damaged.
-func (s *store) open(name string) (*os.File, error) {
-	f, err := os.OpenFile(s.path(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, unix.ELOOP):
-		return nil, unsound("it is a symbolic link")
-	case errors.Is(err, unix.ENXIO):
-		return nil, unsound("it is a socket")
-	case err != nil:
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = unsound("it is no file")
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// aside moves a damaged file away, to where nothing is yet, and says so.
-func (s *store) aside(name string, why error) error {
-	base := name + asideMark + s.wall().UTC().Format("20060102T150405")
-	to := base
-	for i := 2; ; i++ {
-		err := unix.Renameat2(unix.AT_FDCWD, s.path(name), unix.AT_FDCWD, s.path(to), unix.RENAME_NOREPLACE)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, unix.EEXIST) || i > 99 {
-			return &fs.PathError{Op: "move aside", Path: s.path(name), Err: err}
-		}
-		to = fmt.Sprintf("%s-%d", base, i)
-	}
-	what := "no ban is known any more"
-	if name == fileCounters {
-		what = "all counters start from 0"
-	}
-	s.log.Error("a file of the memory is damaged and was moved aside: "+what, "file", s.path(name), "why", why, "moved_to", s.path(to),
-		"fix", "check the disk; import an export if there is one; delete the file when it has been looked at")
-	return nil
-}
-
-// asides returns the files that were moved aside.
-func (s *store) asides() (names []string) {
-	all, _ := os.ReadDir(s.dir)
-	for _, d := range all {
-		if strings.Contains(d.Name(), asideMark) {
-			names = append(names, s.path(d.Name()))
-		}
-	}
-	return names
-}
-
-// fit opens the file of bans for changes, and reports whether it could: else it is to be written anew.
+// fit opens the file of bans for changes, and reports whether it could: else it is to be written anew. One that was put
+// in its place while we run is nothing that we know.
 func (s *store) fit() bool {
-	if s.db != nil {
+	if s.db != nil && s.is(fileBans, s.file) {
 		return true
+	}
+	if s.db != nil {
+		s.closeDB(nil)
+		s.trust = doubted
+		if err := s.aside(fileBans, errors.New("it was put there while the daemon ran, which has written its own anew")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("a strange file of bans is overwritten", "file", s.path(fileBans), "error", err)
+		}
 	}
 	if s.trust == unread {
 		s.trust = doubted
@@ -253,33 +157,49 @@ func put(tx *bbolt.Tx, m moment, list []change) error {
 	if err != nil {
 		return err
 	}
+	var state stored
+	if old := bucket.Get([]byte(stateKey)); old != nil {
+		if err := unseal([]byte(stateKey), old, &state); err != nil {
+			return err
+		}
+	}
 	for i := range list {
 		key := list[i].key()
 		value, err := list[i].value()
-		if err == nil && value != nil {
-			err = bucket.Put(key, value)
-		} else if err == nil {
+		if err != nil {
+			return err
+		}
+		state.count(bucket.Get(key), -1)
+		state.count(value, 1)
+		if value == nil {
 			err = bucket.Delete(key)
+		} else {
+			err = bucket.Put(key, value)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	state, err := seal([]byte(stateKey), stored{version, m})
+	state.Version, state.moment = version, m
+	value, err := seal([]byte(stateKey), state)
 	if err != nil {
 		return err
 	}
-	return bucket.Put([]byte(stateKey), state)
+	return bucket.Put([]byte(stateKey), value)
 }
 
-func (s *store) openDB(name string) (err error) {
-	s.db, err = bbolt.Open(s.path(name), 0o600, &bbolt.Options{
+func (s *store) openDB(name string) error {
+	db, err := bbolt.Open(s.path(name), 0o600, &bbolt.Options{
 		Timeout: time.Second, FreelistType: bbolt.FreelistMapType, MaxSize: maxFile, NoStatistics: true,
 		OpenFile: func(path string, flag int, mode fs.FileMode) (*os.File, error) {
-			s.file, err = os.OpenFile(path, flag|unix.O_NOFOLLOW, mode)
-			return s.file, err
+			file, err := os.OpenFile(path, flag|unix.O_NOFOLLOW, mode)
+			s.file = file
+			return file, err
 		},
 	})
+	if err == nil {
+		s.db = db
+	}
 	return err
 }
 
@@ -316,47 +236,6 @@ func (s *store) closeDB(after error) {
 func full(err error) bool {
 	p := new(fs.PathError)
 	return errors.As(err, &p) && p.Op == "write" && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT))
-}
-
-// writeCounters replaces the file of counters by what save writes.
-func (s *store) writeCounters(save func(io.Writer) error) error {
-	f, err := renameio.NewPendingFile(s.path(fileCounters), renameio.WithTempDir(s.dir), renameio.WithStaticPermissions(0o600))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup()
-	if err := save(f); err != nil {
-		return err
-	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
-		return err
-	}
-	return s.syncDir()
-}
-
-// readCounters gives the file of counters to load. If it does not like it, it is moved aside.
-func (s *store) readCounters(load func(io.Reader) error) error {
-	f, err := s.open(fileCounters)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		defer f.Close()
-		err = load(f)
-	}
-	if p := new(fs.PathError); err != nil && (!errors.As(err, &p) || errors.Is(err, unix.EIO)) {
-		return s.aside(fileCounters, err)
-	}
-	return err
-}
-
-func (s *store) syncDir() error {
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // close closes all files. The lock goes last.

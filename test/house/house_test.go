@@ -40,7 +40,7 @@ var goStatements = map[string]string{
 	"cmd/eximpolicyd/outlet.go":  "Close waits for the writer, but no longer than outletEnd",
 	"rbl/resolver.go":            "Close waits; each ends when its connection is closed, or with the questions it asks",
 	"cmd/eximpolicyd/serve.go":   "run waits for the reload loop, which ends with the context",
-	"internal/ledger/saver.go":   "Close waits, no longer than closeTime; it ends when Close says so",
+	"internal/ledger/load.go":    "Close waits, no longer than closeTime; it ends when Close says so",
 	"internal/control/server.go": "Serve waits; each ends by the deadline of its connection",
 	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }
