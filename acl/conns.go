@@ -68,6 +68,7 @@ type conn struct {
 	accepted  int               // recipients that Exim had taken by then
 	others    bool              // one that was taken is neither postmaster nor abuse
 	paid      bool              // it has waited for the DNS in vain
+	deeds     deeds             // what it has tried
 }
 
 type recipient uint8
@@ -178,7 +179,7 @@ func (c *conns) follow(key connKey, start uint64, q *policy.Request, now time.Ti
 	v := e.view()
 	switch {
 	case q.Stage != policy.Quit && q.Stage != policy.NotQuit:
-	case e.proven: // Exim holds the connection for a while yet, and it must stay the first one's
+	case e.proven: // it has still to be counted, and Exim holds the connection for a while yet, and it must stay the first one's
 		e.greetings = nil
 	default:
 		c.forget(key)
@@ -193,6 +194,15 @@ func (c *conns) pay(pid int32, q *policy.Request) {
 	defer c.mu.Unlock()
 	if e, ok := c.find(connKey{pid, netip.AddrPortFrom(q.Client, port(q.ClientPort))}); ok {
 		e.paid = true
+	}
+}
+
+// change has f change the deeds of a connection, if that is known. Nothing else can touch it meanwhile.
+func (c *conns) change(pid int32, q *policy.Request, f func(*deeds)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.find(connKey{pid, netip.AddrPortFrom(q.Client, port(q.ClientPort))}); ok {
+		f(&e.deeds)
 	}
 }
 

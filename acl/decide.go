@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
 )
 
@@ -19,6 +20,8 @@ type Provider interface {
 	Start(needs policy.Need, q *policy.Request, f *policy.Facts)
 	// Proven reports whether the connection is known to exist. Only then may a verdict be remembered.
 	Proven() bool
+	// Recall returns the memory as this request sees it, or nil if there is none.
+	Recall() *Recall
 }
 
 // Decider holds a configuration and decides. It keeps nothing between requests and is safe for concurrent use; to
@@ -33,8 +36,8 @@ type Decider struct {
 	Fault func(rule string, cause any, stack []byte)
 }
 
-// Decide judges one request at the time now: explicit allow, exemption class, explicit deny, rules, scores. With trace,
-// the decision tells every step. When ctx ends, what is not known by then stays unknown; if a rule needs it and it may
+// Decide judges one request at the time now: explicit allow, exemption class, explicit deny, ban, rules, scores. What the
+// request is an event of is counted before the rules are asked, unless a ban answers. With trace, the decision tells every step. When ctx ends, what is not known by then stays unknown; if a rule needs it and it may
 // still come, the decision is degraded. What RCPT will need of the DNS is started at CONNECT, HELO and MAIL.
 func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) Decision {
 	c := deciding{Decider: d, ctx: ctx, known: known, q: q, trace: trace}
@@ -46,13 +49,17 @@ func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, 
 		needs = policy.NeedAllMail
 	}
 	late := known.Gather(ctx, needs, q, &c.f)
+	c.standing = known.Recall().Standing(ctx, q.Client)
 	if c.allowed() {
 		return c.out
 	}
 	c.exempt()
-	if !c.denied() {
+	if !c.denied() && !c.banned() {
 		if needs := c.early(); needs != 0 {
 			known.Start(needs, q, &c.f)
+		}
+		if c.remembers() {
+			known.Recall().Count(ctx, q, &c.f)
 		}
 		if needs := c.choose(); needs != 0 {
 			late |= known.Gather(ctx, needs, q, &c.f)
@@ -61,6 +68,9 @@ func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, 
 		c.judge()
 	}
 	c.conclude()
+	if !c.objected() && c.remembers() {
+		known.Recall().Pass(ctx, q, &c.f)
+	}
 	return c.out
 }
 
@@ -74,9 +84,18 @@ type deciding struct {
 	out   Decision
 	trace bool
 
+	standing ledger.Standing
+	shut     bool // an enforced ban will answer at RCPT
+	delay    delay
+
 	all, enforced tally
 	scored        []string // rules with their scores, for the reason
 	doubtful      bool     // what is noted is of a rule that is only observed whatever the mode
+}
+
+// objected reports whether anything was refused, or would have been.
+func (c *deciding) objected() bool {
+	return c.out.Action > policy.Delay || c.out.Would > would(policy.Delay)
 }
 
 func (c *deciding) step(s Step) {
@@ -86,13 +105,16 @@ func (c *deciding) step(s Step) {
 }
 
 func (c *deciding) allowed() bool {
-	allowed := c.Exempt.Allow.Has(c.q.Client)
-	if allowed {
+	switch a := c.standing.Allowed; {
+	case c.Exempt.Allow.Has(c.q.Client):
 		c.step(Step{Rule: "allow", Result: "applies", Why: "in exempt.allow"})
-	} else {
+	case a != nil:
+		c.step(Step{Rule: "allow", Result: "applies", Why: "an administrator allowed " + a.Network.String() + ": " + a.Because})
+	default:
 		c.step(Step{Rule: "allow", Result: "no", Why: "not in exempt.allow"})
+		return false
 	}
-	return allowed
+	return true
 }
 
 func (c *deciding) exempt() {
@@ -145,9 +167,9 @@ func (c *deciding) toDeny() bool {
 }
 
 // early returns what the rules of RCPT will need of the DNS, at a stage before it. A client that they are not asked
-// about, as far as is known yet, costs no question, nor does one that exempt.deny refuses.
+// about, as far as is known yet, costs no question, nor does one that is denied or banned.
 func (c *deciding) early() (needs policy.Need) {
-	if c.q.Stage < policy.Connect || c.q.Stage >= policy.RCPT || c.toDeny() {
+	if c.q.Stage < policy.Connect || c.q.Stage >= policy.RCPT || c.toDeny() || c.shut {
 		return 0
 	}
 	for i := range c.Rules {
@@ -189,7 +211,7 @@ func (c *deciding) judge() {
 		switch {
 		case c.asked(b):
 			v := c.ask(b)
-			if c.refuses(b, &v) && v.Wants != 0 {
+			if v.Wants&(policy.NeedPTR|policy.NeedLists) != 0 || v.Wants != 0 && c.refuses(b, &v) {
 				v = c.askMore(b, v)
 			}
 			c.weigh(b, &v)
@@ -221,13 +243,16 @@ func (c *deciding) refuses(b *policy.Bound, v *policy.Verdict) bool {
 		b.Answer(v, c.q.Stage, c.f.Now).Action != policy.Dunno
 }
 
-// askMore asks a judge once more, with the facts that say more to a client who is refused. He is refused in any case.
+// askMore asks a judge once more, with the facts that may speak for the client, or say more to one who is refused in any
+// case.
 func (c *deciding) askMore(b *policy.Bound, first policy.Verdict) policy.Verdict {
-	c.known.Gather(c.ctx, first.Wants, c.q, &c.f)
-	if v := c.ask(b); v.Hit {
-		return v
+	late := c.known.Gather(c.ctx, first.Wants, c.q, &c.f)
+	v := c.ask(b)
+	if !v.Hit && first.Wants == policy.NeedListText {
+		return first
 	}
-	return first
+	c.out.Degraded = c.out.Degraded || late&(policy.NeedPTR|policy.NeedLists) != 0
+	return v
 }
 
 // weigh turns a verdict into an objection, a score or nothing.
@@ -246,14 +271,16 @@ func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
 		result = "hit"
 		answer = b.Answer(v, c.q.Stage, c.f.Now)
 		c.out.Rules = append(c.out.Rules, b.Name)
-		if !again && !c.out.Synthetic {
-			c.out.Effects = append(c.out.Effects, v.Effects...)
-		}
+	}
+	if !again {
+		c.remember(b.Name, mode, v)
 	}
 	if c.trace && !(again && answer.Score == 0) {
 		c.step(Step{Rule: b.Name, Mode: mode.String(), Result: result, Score: answer.Score, Why: why(v, answer)})
 	}
 	switch {
+	case answer.Action == policy.Delay:
+		c.delay.note(b.Name, mode, v)
 	case answer.Action != policy.Dunno && !again: // asked again, an objection has had its stage
 		c.object(b.Name, mode, answer, v)
 	case answer.Score != 0:
@@ -301,6 +328,7 @@ func (c *deciding) conclude() {
 	case c.out.Score >= policy.RefuseAt:
 		c.object("score", policy.Observe, c.all.refusal(), c.tooMuch(c.out.Score))
 	}
+	c.wait()
 	if c.out.Reason == "" && len(c.scored) > 0 {
 		c.out.Reason = c.sum(c.out.Score)
 	}

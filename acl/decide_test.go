@@ -27,7 +27,7 @@ func says(p *policy.Policy, id string, mode policy.Mode, a policy.Answer) policy
 	return policy.Bound{Policy: p, Name: p.Name + "." + id, Mode: mode, Rule: policy.Rule{
 		ID: id, Answers: policy.Answers{a, a, a},
 		Judge: func(*policy.Request, *policy.Facts) policy.Verdict {
-			return policy.Verdict{Hit: true, Text: "text of " + id, Reason: "reason of " + id, Effects: []policy.Effect{{Kind: policy.Offence, Rule: id}}}
+			return policy.Verdict{Hit: true, Text: "text of " + id, Reason: "reason of " + id, Effects: []policy.Effect{{Kind: policy.Ban}}}
 		},
 	}}
 }
@@ -172,7 +172,7 @@ func TestTheTraceIsInTheOrderAsked(t *testing.T) {
 		names = append(names, s.Rule+" "+s.Result)
 	}
 	want := "allow no, exempt.local no, exempt.loopback no, exempt.auth no, exempt.submission no, exempt.private no, exempt.relay applies, " +
-		"exempt.postmaster no, exempt.null no, deny no, p.1 hit, p.2 off, score pass"
+		"exempt.postmaster no, exempt.null no, deny no, ban unknown, p.1 hit, p.2 off, score pass"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -244,17 +244,19 @@ func TestEffectsAreOfProvenConnectionsOnly(t *testing.T) {
 		name     string
 		unproven bool
 		words    []string
-		effects  int
+		bans     int
 		flag     bool
 	}{
-		{"a proven connection", false, nil, 1, false},
 		{"one that is not proven", true, nil, 0, true},
-		{"a local submission, which has no connection", true, []string{"client_address"}, 1, false},
+		{"a local submission, which has no client", true, []string{"client_address"}, 0, false},
 		{"DATA, where a rule of RCPT is asked again", false, []string{"protocol_state=DATA"}, 0, false},
+		{"a proven connection", false, nil, 1, false},
 	} {
-		got := d.Decide(t.Context(), rcpt(t, c.words...), noon, &facts{unproven: c.unproven}, false)
-		if len(got.Effects) != c.effects || got.Synthetic != c.flag {
-			t.Errorf("%s: %d effects, synthetic %v", c.name, len(got.Effects), got.Synthetic)
+		memory := newBook()
+		known := &facts{unproven: c.unproven, recall: memory.recall(!c.unproven)}
+		got := d.Decide(t.Context(), rcpt(t, c.words...), noon, known, false)
+		if len(got.Bans) != c.bans || len(memory.offences) != c.bans || got.Synthetic != c.flag {
+			t.Errorf("%s: %d bans, synthetic %v", c.name, len(got.Bans), got.Synthetic)
 		}
 		q := rcpt(t, c.words...)
 		r := got.Reply(q)
@@ -263,8 +265,6 @@ func TestEffectsAreOfProvenConnectionsOnly(t *testing.T) {
 		}
 	}
 }
-
-// The sum that is logged may be less than the one that refused.
 func TestTheReasonTellsTheSumThatRefused(t *testing.T) {
 	p, p2 := made("p", 99, atRCPT), made("q", 99, atRCPT)
 	d := decide(deciderOf(says(p, "1", policy.Observe, score(-20)), says(p2, "1", policy.Enforce, score(55))), rcpt(t, "protocol_state=RCPT"))

@@ -1,6 +1,9 @@
 package acl
 
-import "eximpolicyd/policy"
+import (
+	"eximpolicyd/internal/ledger"
+	"eximpolicyd/policy"
+)
 
 // Decision is the outcome of one request, in the words of check --json and of the decision line.
 type Decision struct {
@@ -15,12 +18,13 @@ type Decision struct {
 	Would  would         `json:"would"` // the action that was only observed
 	Trace  []Step        `json:"trace"`
 
-	ID        string          `json:"id,omitempty"`
-	Class     policy.Class    `json:"class"`
-	Reason    string          `json:"-"` // of Rule, for the log
-	Synthetic bool            `json:"synthetic"`
-	Degraded  bool            `json:"degraded"`
-	Effects   []policy.Effect `json:"-"` // to be remembered; none of an unproven connection
+	ID        string       `json:"id,omitempty"`
+	Class     policy.Class `json:"class"`
+	Reason    string       `json:"-"` // of Rule, for the log
+	Synthetic bool         `json:"synthetic"`
+	Degraded  bool         `json:"degraded"`
+	Delay     int          `json:"delay,omitempty"` // seconds that the client waits, for the action delay
+	Bans      []ledger.Ban `json:"-"`               // that this decision made
 }
 
 // would is an action that was not taken; no action is an empty string.

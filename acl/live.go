@@ -16,6 +16,7 @@ type live struct {
 	proven     bool
 	dns        *DNS
 	own        *OwnDNS
+	recall     *Recall
 	waited     bool // for the DNS, and in vain: the connection has paid
 }
 
@@ -26,15 +27,19 @@ func (l *live) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 	f.EximUID = policy.Known(l.peer.UID)
 	f.OnlyPostmaster = l.view.onlyPostmaster
 	f.OwnAddresses, f.Relays = l.own.known()
+	f.ClientUID = l.view.uid
 	if needs&policy.NeedGreetings != 0 {
 		f.Greetings = l.view.greetings
 	}
 	if needs&policy.NeedAccount != 0 {
 		if ctx.Err() == nil {
-			f.Account = account(q)
+			f.Account = account(q, f)
 		} else {
 			late |= policy.NeedAccount
 		}
+	}
+	if needs&policy.NeedHold != 0 {
+		f.Held = l.recall.Held(ctx, q, f)
 	}
 	if l.view.paid {
 		ctx = over
@@ -51,6 +56,9 @@ func (l *live) Start(needs policy.Need, q *policy.Request, f *policy.Facts) {
 
 // Proven reports what was found at CONNECT.
 func (l *live) Proven() bool { return l.proven }
+
+// Recall returns the memory as this request sees it.
+func (l *live) Recall() *Recall { return l.recall }
 
 // ownAddress reports whether a client is this machine.
 func ownAddress(q *policy.Request, interfaces []netip.Addr) bool {

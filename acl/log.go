@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
 )
 
@@ -68,6 +70,11 @@ func (p Privacy) reason(s string) string {
 func (d *Decision) Reply(q *policy.Request) Reply {
 	r := Reply{Action: d.Action, Rule: d.Rule, ID: d.ID, Synthetic: d.Synthetic, Degraded: d.Degraded}
 	switch {
+	case d.Action == policy.Delay:
+		r.Delay = strconv.Itoa(d.Delay) + "s"
+		r.Note = "delay=" + r.Delay + " rule=" + d.Rule + " id=" + d.ID + from(q) + ": " + d.Reason
+	case d.Action == policy.Freeze:
+		r.Note = "on hold rule=" + d.Rule + " id=" + d.ID + from(q) + ": " + d.Reason
 	case d.Action != policy.Dunno:
 		r.Msg = d.Message()
 		r.Log = "rule=" + d.Rule + " id=" + d.ID + from(q) + ": " + d.Reason
@@ -99,7 +106,7 @@ func from(q *policy.Request) string {
 // local submission; the rest, about four lines a message, only for those who debug.
 func (d *Decision) level() slog.Level {
 	switch {
-	case d.Action != policy.Dunno, d.Would != would(policy.Dunno), d.Mark, d.Degraded:
+	case d.Action != policy.Dunno, d.Would != would(policy.Dunno), d.Mark, d.Degraded, len(d.Bans) > 0:
 		return slog.LevelInfo
 	case d.Stage == policy.RCPT, d.Stage == policy.Data, d.Stage == policy.NotSMTP:
 		return slog.LevelInfo
@@ -155,8 +162,24 @@ func describe(line *slog.Record, privacy Privacy, d *Decision, q *policy.Request
 	if owner.Known {
 		attrs = append(attrs, slog.Uint64("client_uid", uint64(owner.Value)))
 	}
+	for i := range d.Bans {
+		attrs = append(attrs, banned(&d.Bans[i]))
+	}
 	attrs = append(attrs, slog.Bool("synthetic", d.Synthetic), slog.Bool("degraded", d.Degraded), slog.Int64("us", took.Microseconds()))
 	line.AddAttrs(attrs...)
+}
+
+// banned tells a ban that was made. durable=no says that a crash would lose it, and that it is tried again.
+func banned(b *ledger.Ban) slog.Attr {
+	mode, durable := policy.Observe, "no"
+	if b.Enforced {
+		mode = policy.Enforce
+	}
+	if b.Durable {
+		durable = "yes"
+	}
+	return slog.Group("ban", slog.String("network", b.Network.String()), slog.Int("level", b.Level), slog.String("mode", mode.String()),
+		slog.String("until", b.Until.UTC().Format(time.RFC3339)), slog.String("rule", b.Rule), slog.String("durable", durable))
 }
 
 // points is a score that says itself how it is written in text, too: fmt is slow, and deep on the stack.

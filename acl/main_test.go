@@ -114,6 +114,7 @@ type facts struct {
 	late     policy.Need // what comes too late
 	asked    policy.Need
 	started  policy.Need
+	recall   *Recall
 }
 
 func (p *facts) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) policy.Need {
@@ -130,6 +131,8 @@ func (p *facts) Gather(ctx context.Context, needs policy.Need, q *policy.Request
 func (p *facts) Start(needs policy.Need, q *policy.Request, f *policy.Facts) { p.started |= needs }
 
 func (p *facts) Proven() bool { return !p.unproven }
+
+func (p *facts) Recall() *Recall { return p.recall }
 
 // table binds the real rules.
 func table(most, mode policy.Mode, preset policy.Preset) []policy.Bound {

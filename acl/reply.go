@@ -59,7 +59,10 @@ func (r *Reply) Fit(stage policy.Stage) {
 // Append writes the reply as one line of Exim's extract fields that ends in end=1.
 func (r *Reply) Append(dst []byte) []byte {
 	action, control := r.Action, r.Control
-	if action == policy.Freeze {
+	switch action {
+	case policy.Delay: // a field of its own
+		action = policy.Dunno
+	case policy.Freeze:
 		action, control = policy.Dunno, "freeze/no_tell"
 	}
 	dst = append(dst, "action="...)

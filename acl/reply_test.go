@@ -63,7 +63,10 @@ func extract(line, key string) (string, bool) {
 // fieldsOf are the fields that a reply should have, with their bounds.
 func fieldsOf(r *Reply) (fields []Pair, most map[string]int) {
 	action, control := r.Action, r.Control
-	if action == policy.Freeze {
+	switch action {
+	case policy.Delay:
+		action = policy.Dunno
+	case policy.Freeze:
 		action, control = policy.Dunno, "freeze/no_tell"
 	}
 	fields = append(fields, Pair{"action", action.String()})
@@ -132,7 +135,7 @@ func FuzzReply(f *testing.F) {
 	f.Add(byte(1), strings.Repeat("\xff", 3000), strings.Repeat("\"", 3000), strings.Repeat("a", 3000), strings.Repeat("\\", 3000),
 		strings.Repeat("\n", 3000), strings.Repeat("\xfe", 3000), strings.Repeat("\xfe", 3000), strings.Repeat("\xfe", 3000), strings.Repeat("\x01", 3000), byte(3))
 	f.Fuzz(func(t *testing.T, action byte, msg, log, rule, id, hdr, control, delay, tag, note string, flags byte) {
-		checkReply(t, &Reply{Action: policy.Action(action % 5), Msg: msg, Log: log, Rule: rule, ID: id, Header: hdr, Control: control,
+		checkReply(t, &Reply{Action: policy.Action(action % 6), Msg: msg, Log: log, Rule: rule, ID: id, Header: hdr, Control: control,
 			Delay: delay, Tag: tag, Note: note, Synthetic: flags&1 != 0, Degraded: flags&2 != 0})
 	})
 }
@@ -159,7 +162,7 @@ func hostileReply(rnd *rand.Rand) *Reply {
 		}
 		return b.String()
 	}
-	return &Reply{Action: policy.Action(rnd.IntN(5)), Msg: value(), Log: value(), Rule: value(), ID: value(), Header: value(),
+	return &Reply{Action: policy.Action(rnd.IntN(6)), Msg: value(), Log: value(), Rule: value(), ID: value(), Header: value(),
 		Control: value(), Delay: value(), Tag: value(), Note: value(), Synthetic: rnd.IntN(2) == 0, Degraded: rnd.IntN(2) == 0}
 }
 
@@ -256,7 +259,7 @@ func TestFitToTheStage(t *testing.T) {
 			r.Fit(stage)
 			line := string(r.Append(nil))
 			has := func(letter string) bool { return strings.Contains(want, letter) }
-			objects := has("a") && action != policy.Dunno && action != policy.Freeze && (stage != policy.NotSMTP || action != policy.Defer)
+			objects := has("a") && action > policy.Delay && action != policy.Freeze && (stage != policy.NotSMTP || action != policy.Defer)
 			control := ""
 			if has("c") {
 				if control = "queue"; action == policy.Freeze {

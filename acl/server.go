@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/internal/origin"
 	"eximpolicyd/policy"
 )
@@ -34,6 +35,7 @@ type Settings struct {
 	Decider *Decider
 	DNS     *DNS            // nil: the DNS is not asked
 	Own     *OwnDNS         // likewise
+	Ledger  ledger.Ledger   // nil: nothing is remembered across requests but the connection
 	Peers   map[uint32]bool // uids that may ask; Exim's, root, our own
 	Prove   bool            // ask the kernel whether a connection exists; else believe every request
 	Privacy Privacy
@@ -252,6 +254,8 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	known.interfaces = s.interfaces.Addresses(now)
 	known.view = s.conns.note(peer.PID, q, ownAddress(q, known.interfaces), now)
 	known.proven = known.view.proven || !settings.Prove
+	known.recall = &Recall{ledger: settings.Ledger, proven: known.proven,
+		change: func(f func(*deeds)) { s.conns.change(peer.PID, q, f) }}
 
 	ctx := budget{end: now.Add(Budget(q.Stage))}
 	d := settings.Decider.Decide(&ctx, q, now, &known, false)

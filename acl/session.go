@@ -83,7 +83,6 @@ func (d *Decision) join(part Decision) {
 	for _, s := range part.Trace {
 		d.joinStep(s)
 	}
-	d.Effects = append(earlier.Effects, part.Effects...)
 	if part.Action == policy.Dunno && earlier.Would != would(policy.Dunno) {
 		d.Would, d.Rule, d.Code, d.Text, d.Reason = earlier.Would, earlier.Rule, earlier.Code, earlier.Text, earlier.Reason
 	}
@@ -135,7 +134,7 @@ func (g Given) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 	late = g.DNS.gather(ctx, needs, q, f)
 	f.OnlyPostmaster = q.Stage == policy.Data && q.Recipients == 1 && policy.ToPostmaster(q.Recipient)
 	if needs&policy.NeedAccount != 0 {
-		f.Account = account(q)
+		f.Account = account(q, f)
 	}
 	if needs&policy.NeedGreetings != 0 && q.HELO.Known && q.TLSCipher == "" {
 		for _, name := range q.HELOHistory {
@@ -154,11 +153,19 @@ func (g Given) Start(policy.Need, *policy.Request, *policy.Facts) {}
 // Proven is true: a request that somebody typed is about a connection that he means.
 func (g Given) Proven() bool { return true }
 
-// account looks up the login name of a local caller. Over TCP the uid is Exim's own, which tells nothing.
-func account(q *policy.Request) string {
-	if !q.UID.Known || q.Client.IsValid() {
+// Recall is nil: what somebody typed is not remembered, and nothing is remembered against it.
+func (g Given) Recall() *Recall { return nil }
+
+// account looks up the login name of whoever is behind a request from this machine. The uid of a request over TCP is
+// Exim's own, which tells nothing; there it is the owner of the other end.
+func account(q *policy.Request, f *policy.Facts) string {
+	uid := q.UID
+	if q.Client.IsValid() {
+		uid = f.ClientUID
+	}
+	if !uid.Known {
 		return ""
 	}
-	name, _ := origin.Account(q.UID.Value)
+	name, _ := origin.Account(uid.Value)
 	return name
 }

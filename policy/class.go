@@ -52,6 +52,16 @@ func (s Classes) Has(c Class) bool { return s&(1<<c) != 0 }
 // send, and a relay of ours carries other people's mail. An own or private address that an administrator denies is denied.
 func (c Class) PassesDeny() bool { return among(Auth, RelayHost, RelayNet, Local).Has(c) }
 
+// PassesBan reports whether a ban that somebody earned passes a class by: those who are us, who carry other people's mail,
+// or who have logged in. A ban of one of the lower levels passes mail to postmaster by as well.
+func (c Class) PassesBan(level int) bool {
+	return among(Local, Loopback, Auth, PrivateNet, RelayHost, RelayNet).Has(c) || c == Postmaster && level <= 2
+}
+
+// Counted reports whether what a client of a class does is counted at all: we ourselves, and those who carry other
+// people's mail, can't be told from those people.
+func (c Class) Counted() bool { return !among(Local, Loopback, RelayHost, RelayNet).Has(c) }
+
 // Prefixes is a set of networks. The zero set is empty. Build it once; reading is safe for concurrent use.
 type Prefixes struct {
 	table bart.Lite

@@ -133,13 +133,13 @@ func TestTheZeroExemptExemptsNobodyByAList(t *testing.T) {
 func TestWhatAClassSkips(t *testing.T) {
 	want := map[Class]string{
 		Outside:    "",
-		Local:      "helo ptr rbl messageid",
-		Loopback:   "helo ptr rbl messageid",
-		Auth:       "helo ptr rbl messageid",
+		Local:      "helo dictionary ptr rbl messageid auth",
+		Loopback:   "helo dictionary ptr rbl messageid auth",
+		Auth:       "helo dictionary ptr rbl messageid auth",
 		Submission: "helo ptr rbl",
-		PrivateNet: "helo ptr rbl messageid.M1 messageid.M8",
-		RelayHost:  "helo ptr rbl messageid.M1 messageid.M8",
-		RelayNet:   "helo ptr rbl",
+		PrivateNet: "helo ptr rbl messageid.M1 messageid.M8 auth",
+		RelayHost:  "helo dictionary ptr rbl messageid.M1 messageid.M8 auth",
+		RelayNet:   "helo dictionary ptr rbl auth",
 		Postmaster: "helo ptr rbl",
 		NullSender: "messageid.M1",
 	}
@@ -166,6 +166,20 @@ func TestWhomADenyPassesBy(t *testing.T) {
 	for c := Outside; c < classes; c++ {
 		if want := c == Local || c == Auth || c == RelayHost || c == RelayNet; c.PassesDeny() != want {
 			t.Errorf("class %s: %v", c, c.PassesDeny())
+		}
+	}
+}
+
+func TestWhomABanPassesBy(t *testing.T) {
+	for c := Outside; c < classes; c++ {
+		never := c == Local || c == Loopback || c == Auth || c == PrivateNet || c == RelayHost || c == RelayNet
+		for level := 1; level <= 5; level++ {
+			if want := never || c == Postmaster && level < 3; c.PassesBan(level) != want {
+				t.Errorf("class %s, level %d: %v", c, level, c.PassesBan(level))
+			}
+		}
+		if want := c != Local && c != Loopback && c != RelayHost && c != RelayNet; c.Counted() != want {
+			t.Errorf("class %s is counted: %v", c, c.Counted())
 		}
 	}
 }

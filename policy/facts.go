@@ -22,6 +22,8 @@ const (
 	NeedHELOAddresses                  // Facts.HELOAddresses: DNS of the greeting
 	NeedHosted                         // Facts.Hosted: DNS of the hosted domain that is greeted with
 	NeedListText                       // Facts.ListText: only for a refusal that is shown, see Verdict.Wants
+	NeedTried                          // Facts.Memory and what follows it: the memory across connections
+	NeedHold                           // Facts.Held: a message is about to be put on hold, see Verdict.Wants
 )
 
 // NeedDNS is every fact that the DNS is asked for.
@@ -35,7 +37,7 @@ type Facts struct {
 	EximUID    Maybe[uint32]
 	Class      Class // the exemption class
 
-	Account        string     // login name of Request.UID
+	Account        string     // login name of Request.UID, over TCP of ClientUID
 	Greetings      []Greeting // HELO names of this connection, the present one last
 	OnlyPostmaster bool       // every recipient taken so far is postmaster or abuse
 	ClientName     string     // the client's confirmed PTR, lower case; Gather fills it with PTR
@@ -49,6 +51,15 @@ type Facts struct {
 
 	OwnAddresses []netip.Addr // what own.names resolve to
 	Relays       *Prefixes    // MX hosts of own.domains
+
+	ClientUID Maybe[uint32] // who owns the other end of a connection from this machine
+	Held      Maybe[int]    // messages of this account put on hold within the last hour, the present one included
+
+	Memory    bool      // the memory has answered, and what follows is known
+	Here      Here      // in this connection
+	Client    Tried     // by this client
+	Networks  []Network // by the networks it is in, the smallest first
+	OnlyWayIn bool      // over half of the mail of the last day came from this client
 }
 
 // Addresses is what the DNS has for a name. List may hold some even if not Known.

@@ -1,5 +1,7 @@
 package policy
 
+import "eximpolicyd/rbl"
+
 // HELO is the policy helo: nobody greets with our name but us, and a server greets with a name of its own (RFC 5321
 // 4.1.1.1, 4.1.3, 4.1.4).
 //
@@ -51,6 +53,8 @@ func (s *HELO) Rules() []Rule {
 			Answers: by(points(20), points(25), points(35)), Judge: s.spelled},
 		{ID: "H14", Title: "greetings that change", Needs: NeedGreetings,
 			Answers: by(points(10), points(20), deny()), Judge: s.changed},
+		{ID: "H15", Title: "more than 3 names in an hour, and no confirmed PTR", Needs: NeedTried | NeedPTR,
+			Answers: by(points(20), points(30), points(40)), Judge: s.many},
 		{ID: "H16", Title: "a big provider's name from elsewhere", Needs: NeedPTR, Answers: always(points(40)), Judge: provider(families(s.Providers))},
 	}
 }
@@ -72,7 +76,7 @@ func (s *HELO) robot(q *Request, _ *Facts) Verdict {
 	for _, r := range s.Robots {
 		if q.Greeting.Name != "" && q.Greeting.Name == canonical(r) {
 			v := hit("this greeting is known from robots only", "HELO %s is a known robot's", quoted(q.Greeting.Name))
-			v.Effects = []Effect{{Kind: Offence, Rule: "helo.H17"}}
+			v.Effects = []Effect{{Kind: Offence}}
 			return v
 		}
 	}
@@ -189,4 +193,20 @@ func (s *HELO) changed(q *Request, f *Facts) Verdict {
 		}
 	}
 	return Pass()
+}
+
+// maxNames is how many names one client may greet with in an hour, each in a connection of its own: several senders behind
+// one address do so, but their address has a name.
+const maxNames = 3
+
+func (s *HELO) many(_ *Request, f *Facts) Verdict {
+	switch {
+	case !f.Memory:
+		return unknown("what the client greeted with before is not known")
+	case f.Client.Seen <= maxNames, f.PTR.Status == rbl.PTRConfirmed:
+		return Pass()
+	case f.PTR.Status == rbl.PTRUnknown:
+		return unknownPTR(f)
+	}
+	return hit("your server greets with ever new names", "%d names or more within an hour, and no confirmed PTR", f.Client.Seen)
 }

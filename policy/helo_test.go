@@ -4,10 +4,12 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"eximpolicyd/rbl"
 )
 
 func TestHELO(t *testing.T) {
-	for _, list := range [][]example{heloForgeries(), heloAddresses(), heloNames(), heloQuality(), heloSpelled(), heloChanges()} {
+	for _, list := range [][]example{heloForgeries(), heloAddresses(), heloNames(), heloQuality(), heloSpelled(), heloChanges(), heloMany()} {
 		runExamples(t, list)
 	}
 }
@@ -25,9 +27,9 @@ func heloForgeries() []example {
 		{"a greeting of one dot is one", "helo.H1", with(helo(".")), "pass", ""},
 		{"an ordinary greeting", "helo.H1", nil, "pass", ""},
 
-		{"the robot that everybody knows", "helo.H17", with(helo("ylmf-pc")), "deny deny deny offence helo.H17", `"ylmf-pc"`},
-		{"the robot in upper case with a dot", "helo.H17", with(helo("YLMF-PC.")), "deny deny deny offence helo.H17", ""},
-		{"a robot written into the list", "helo.H17", with(robots("x", "Spam-Bot."), helo("spam-bot")), "deny deny deny offence helo.H17", ""},
+		{"the robot that everybody knows", "helo.H17", with(helo("ylmf-pc")), "deny deny deny offence", `"ylmf-pc"`},
+		{"the robot in upper case with a dot", "helo.H17", with(helo("YLMF-PC.")), "deny deny deny offence", ""},
+		{"a robot written into the list", "helo.H17", with(robots("x", "Spam-Bot."), helo("spam-bot")), "deny deny deny offence", ""},
 		{"the known robot when the list has others only", "helo.H17", with(robots("spam-bot"), helo("ylmf-pc")), "pass", ""},
 		{"a name that contains a robot's", "helo.H17", with(helo("ylmf-pc.example.net")), "pass", ""},
 		{"a dot, with an empty name in the list", "helo.H17", with(robots(""), helo(".")), "pass", ""},
@@ -219,5 +221,21 @@ func heloChanges() []example {
 		{"the same name again", "helo.H14", with(history(plain("a.example.net"), plain("A.Example.NET."))), "pass", ""},
 		{"one greeting", "helo.H14", nil, "pass", ""},
 		{"the history is not known", "helo.H14", with(history()), "unknown", "greeted with before"},
+	}
+}
+
+// heloMany are clients that greet with ever new names: H15.
+func heloMany() []example {
+	const rule, want = "helo.H15", "2.0 3.0 4.0"
+	names := func(n int) change { return func(s *scene) { s.f.Client.Seen = n } }
+	return []example{
+		{"four names, and no PTR", rule, with(names(4), ptr(rbl.PTRMissing)), want, "4 names or more within an hour, and no confirmed PTR"},
+		{"five names, and a PTR that does not confirm", rule, with(names(5), ptr(rbl.PTRUnconfirmed, "mail.example.net")), want, "5 names"},
+		{"four names, and the PTR is not known", rule, with(names(4), ptr(rbl.PTRUnknown)), "unknown", "the name of the client's address is not known"},
+		{"nothing is known of the client", rule, with(forgotten, ptr(rbl.PTRMissing)), "unknown", "greeted with before"},
+		{"three names, and no PTR", rule, with(names(3), ptr(rbl.PTRMissing)), "pass", ""},
+		{"three names, and the PTR is not known", rule, with(names(3), ptr(rbl.PTRUnknown)), "pass", ""},
+		{"five names, and a confirmed PTR", rule, with(names(5)), "pass", ""},
+		{"one name", rule, with(names(1)), "pass", ""},
 	}
 }

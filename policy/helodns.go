@@ -118,10 +118,7 @@ func provider(families map[string][]string) Judge {
 		if h.Kind != HELODomain {
 			return Pass()
 		}
-		family, of := []string(nil), h.Name
-		for ; family == nil && of != ""; _, of, _ = strings.Cut(of, ".") {
-			family = families[of]
-		}
+		family := providerOf(families, h.Name)
 		switch {
 		case family == nil:
 			return Pass()

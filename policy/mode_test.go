@@ -102,6 +102,8 @@ func TestGraceMakesADenyADeferral(t *testing.T) {
 		{"a bare enhanced class", at(Answer{Action: Deny, Code: "550 5"}), Verdict{}, RCPT, now, Answer{Action: Defer, Code: "451 4"}},
 		{"a drop, of which Exim has no temporary one", at(drop), Verdict{}, RCPT, now, drop},
 		{"a deferral stays", at(deferral), Verdict{}, RCPT, now, deferral},
+		{"a delay stays", at(Answer{Action: Delay}), Verdict{}, RCPT, now, Answer{Action: Delay}},
+		{"a deferral of the verdict's own stays", at(drop), Verdict{Answers: always(deferral)}, RCPT, now, deferral},
 		{"a frozen message stays", at(freeze), Verdict{}, RCPT, now, freeze},
 		{"a score stays", at(soft), Verdict{}, RCPT, now, soft},
 	} {
@@ -111,7 +113,7 @@ func TestGraceMakesADenyADeferral(t *testing.T) {
 			}
 		})
 	}
-	graces := map[Action]bool{Dunno: false, Defer: false, Deny: true, Drop: false, Freeze: false}
+	graces := map[Action]bool{Dunno: false, Delay: false, Defer: false, Deny: true, Drop: false, Freeze: false}
 	for action, want := range graces {
 		a := Answer{Action: action, Code: "550 5.7.1"}
 		if (a.Graced() != a) != want {
@@ -178,13 +180,18 @@ func TestScoresHaveOneDecimal(t *testing.T) {
 }
 
 func TestTheWordsOfActionsAnswersStagesAndVerifications(t *testing.T) {
-	for a, want := range map[Action]string{Dunno: "dunno", Defer: "defer", Deny: "deny", Drop: "drop", Freeze: "freeze", 9: "?"} {
+	for a, want := range map[Action]string{Dunno: "dunno", Delay: "delay", Defer: "defer", Deny: "deny", Drop: "drop", Freeze: "freeze", 9: "?"} {
 		if b, err := a.MarshalText(); err != nil || string(b) != want || a.String() != want {
 			t.Errorf("action %d is %q, want %q", a, b, want)
 		}
 	}
-	if got := deny().String() + ", " + points(5).String(); got != "deny 550 5.7.1, score 0.5" {
-		t.Error(got)
+	for want, a := range map[string]Answer{
+		"deny 550 5.7.1": deny(), "defer 451 4.7.1": deferred(), "score 0.5": points(5), "score -0.5": points(-5),
+		"delay": {Action: Delay}, "freeze": {Action: Freeze}, "no answer, but a ban": {},
+	} {
+		if got := a.String(); got != want {
+			t.Errorf("%+v is %q, want %q", a, got, want)
+		}
 	}
 	for s, want := range map[Stage]string{Connect: "CONNECT", Helo: "HELO", Mail: "MAIL", RCPT: "RCPT", Predata: "PREDATA", MIME: "MIME",
 		Data: "DATA", Quit: "QUIT", NotQuit: "NOTQUIT", NotSMTPStart: "NOT_SMTP_START", NotSMTP: "NOT_SMTP"} {

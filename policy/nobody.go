@@ -17,7 +17,7 @@ type Nobody struct {
 	AllowUsers   []string `toml:"allow_users" about:"users that may, even where users or the observed ones (www-data, apache, httpd, nginx, daemon) name them"`
 	AllowDirs    []string `toml:"allow_dirs" about:"directories in or under which a script may send"`
 	AllowSenders []string `toml:"allow_senders" about:"envelope senders that may send: user@example.com or @example.com"`
-	Action       string   `toml:"action" about:"what a refused message gets: deny, and only that for now"`
+	Action       string   `toml:"action" about:"what a refused message gets: deny, or freeze: it stays in Exim's queue, at most 20 an hour of one user"`
 }
 
 func nobodyPolicy() Policy {
@@ -43,11 +43,9 @@ func (s *Nobody) Rules() []Rule {
 func (s *Nobody) Check() []Mistake {
 	var m []Mistake
 	switch s.Action {
-	case "deny":
-	case "freeze":
-		m = append(m, Mistake{"action", "freeze needs the memory across connections, which this version does not have: write deny"})
+	case "deny", "freeze":
 	default:
-		m = append(m, Mistake{"action", quoted(s.Action) + " is no action of this policy: write deny"})
+		m = append(m, Mistake{"action", quoted(s.Action) + " is no action of this policy: write deny or freeze"})
 	}
 	for _, d := range s.AllowDirs {
 		if !path.IsAbs(d) || path.Clean(d) != d {
@@ -63,21 +61,18 @@ func (s *Nobody) Check() []Mistake {
 }
 
 func (s *Nobody) judge(q *Request, f *Facts) Verdict {
-	switch f.Class {
-	case Local:
-	case Loopback:
-		return Verdict{Reason: "over TCP the user is not judged yet"}
-	default:
+	uid, how := submitter(q, f)
+	switch {
+	case how == "":
 		return Pass()
-	}
-	if !q.UID.Known {
+	case !uid.Known:
 		return unknown("the uid of the sender is not known")
 	}
-	banned, observed := s.lists(q.UID.Value, f.Account)
+	banned, observed := s.lists(uid.Value, f.Account)
 	if f.Account == "" && !banned {
-		return unknown("the account of uid " + strconv.FormatUint(uint64(q.UID.Value), 10) + " is not known")
+		return unknown("the account of uid " + strconv.FormatUint(uint64(uid.Value), 10) + " is not known")
 	}
-	if !banned && !observed || s.excepted(q) || eximsOwn(q, f) {
+	if !banned && !observed || s.excepted(q) || eximsOwn(uid, q, f) {
 		return Pass()
 	}
 	where, remote := remoteRecipient(q)
@@ -87,13 +82,43 @@ func (s *Nobody) judge(q *Request, f *Facts) Verdict {
 	if !remote.Value {
 		return Pass()
 	}
-	v := hit("this user may not send mail to other hosts", "uid %d (%s) in %s sends to %s",
-		q.UID.Value, quoted(f.Account), quoted(q.CWD), quoted(where))
+	v := hit("this user may not send mail to other hosts", "uid %d (%s) %s sends to %s", uid.Value, quoted(f.Account), how, quoted(where))
 	if !banned {
 		v.Observe = true
 		v.Reason += "; only observed: write " + f.Account + " into policy.nobody.users to enforce it"
 	}
+	return s.hold(v, f)
+}
+
+// maxHeld is how many messages of one user are put on hold in an hour; further ones are refused. Exim cancels frozen mail
+// after timeout_frozen_after, and its queue is no disk quota.
+const maxHeld = 20
+
+// hold puts the message on hold instead, as long as there is room.
+func (s *Nobody) hold(v Verdict, f *Facts) Verdict {
+	switch {
+	case s.Action != "freeze":
+	case !f.Held.Known:
+		v.Answers, v.Wants = always(Answer{Action: Freeze}), NeedHold
+	case f.Held.Value <= maxHeld:
+		v.Answers = always(Answer{Action: Freeze})
+	default:
+		v.Reason += "; not put on hold: " + strconv.Itoa(maxHeld) + " messages of this user are, of the last hour"
+	}
 	return v
+}
+
+// submitter returns the user who submits and how, or nothing if the user is not to be judged: whoever comes from elsewhere,
+// or logged in. Over TCP it is the owner of the other end of the connection, as the kernel said at CONNECT; later the
+// client could have closed it, and then the kernel says root.
+func submitter(q *Request, f *Facts) (uid Maybe[uint32], how string) {
+	switch {
+	case f.Class == Local:
+		return q.UID, "in " + quoted(q.CWD)
+	case f.Class == Loopback && q.AuthBy == "":
+		return f.ClientUID, "over SMTP from this machine"
+	}
+	return uid, ""
 }
 
 // lists says whether a user is written in users, or is a web server's user that is only observed.
@@ -114,7 +139,8 @@ func (s *Nobody) lists(uid uint32, account string) (banned, observed bool) {
 func (s *Nobody) excepted(q *Request) bool {
 	dir := path.Clean(q.CWD)
 	for _, d := range s.AllowDirs {
-		if q.CWD != "" && (dir == d || d == "/" || strings.HasPrefix(dir, d+"/")) {
+		if q.CWD != "" && !q.Client.IsValid() && // over TCP the directory is Exim's own
+			(dir == d || d == "/" || strings.HasPrefix(dir, d+"/")) {
 			return true
 		}
 	}
@@ -128,9 +154,10 @@ func (s *Nobody) excepted(q *Request) bool {
 	return false
 }
 
-// eximsOwn reports whether this is a bounce that Exim itself made: its uid, the null sender.
-func eximsOwn(q *Request, f *Facts) bool {
-	return f.EximUID.Known && q.UID == f.EximUID && q.Sender.Known && q.Sender.Value == ""
+// eximsOwn reports whether this is a bounce that Exim itself made: its uid, the null sender. Request.UID would not do:
+// over TCP it is always Exim's.
+func eximsOwn(uid Maybe[uint32], q *Request, f *Facts) bool {
+	return f.EximUID.Known && uid == f.EximUID && q.Sender.Known && q.Sender.Value == ""
 }
 
 // remoteRecipient says whether mail leaves this host, and one recipient of that kind. In acl_not_smtp Exim counts them;

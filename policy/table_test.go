@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,7 +11,8 @@ import (
 // The first enforced objection decides, so the order is a promise.
 func TestTheOrderOfTheRules(t *testing.T) {
 	const want = "nobody.N1 helo.H1 helo.H17 helo.H2 helo.H3 helo.H4 helo.H5 helo.H6 helo.H7 helo.H8 helo.H9 helo.H10 " +
-		"helo.H11 helo.H12 helo.H13 helo.H14 helo.H16 ptr.P1 ptr.P2 rbl.L1 messageid.M1 messageid.M2 messageid.M3 messageid.M4 messageid.M5 messageid.M8"
+		"helo.H11 helo.H12 helo.H13 helo.H14 helo.H15 helo.H16 " +
+		"dictionary.hard dictionary.window dictionary.spread dictionary.trap dictionary.delay ptr.P1 ptr.P2 rbl.L1 messageid.M1 messageid.M2 messageid.M3 messageid.M4 messageid.M5 messageid.M8 auth.AU1"
 	var names []string
 	for _, b := range Bind(Table(), nil, Enforce) {
 		names = append(names, b.Name)
@@ -26,11 +28,13 @@ func TestThePolicies(t *testing.T) {
 		stages []Stage
 		max    Score
 	}{
-		"nobody":    {[]Stage{RCPT, NotSMTP}, 0},
-		"helo":      {[]Stage{RCPT}, 40},
-		"ptr":       {[]Stage{RCPT}, 20},
-		"rbl":       {[]Stage{RCPT}, 49},
-		"messageid": {[]Stage{Data}, 40},
+		"nobody":     {[]Stage{RCPT, NotSMTP}, 0},
+		"helo":       {[]Stage{RCPT}, 40},
+		"dictionary": {[]Stage{RCPT, Data}, 0},
+		"ptr":        {[]Stage{RCPT}, 20},
+		"rbl":        {[]Stage{RCPT}, 49},
+		"messageid":  {[]Stage{Data}, 40},
+		"auth":       {[]Stage{Quit, NotQuit}, 0},
 	}
 	for _, p := range Table() {
 		w, ok := want[p.Name]
@@ -57,10 +61,15 @@ var (
 	transient = regexp.MustCompile(`^4[0-9][0-9] 4\.[0-9]{1,3}\.[0-9]{1,3}$`)
 )
 
-// An answer's code fits its action, or Exim replaces it and writes to its panic log; a soft one is below the threshold.
+// An answer's code fits its action, or Exim replaces it and writes to its panic log; a soft one is below the threshold. At
+// the end of a session there is nobody to answer.
 func checkAnswer(t *testing.T, rule string, a Answer, most Score) {
 	t.Helper()
 	switch {
+	case strings.HasPrefix(rule, "auth."):
+		if a != (Answer{}) {
+			t.Errorf("%s answers %+v", rule, a)
+		}
 	case a.Action == Dunno:
 		if a.Code != "" || a.Score == 0 || a.Score < 0 && most != 49 || a.Score > most { // lists may speak for a sender
 			t.Errorf("%s scores %+v", rule, a)
@@ -68,7 +77,9 @@ func checkAnswer(t *testing.T, rule string, a Answer, most Score) {
 	case a.Score != 0:
 		t.Errorf("%s refuses and scores: %+v", rule, a)
 	case (a.Action == Deny || a.Action == Drop) && !permanent.MatchString(a.Code),
-		a.Action == Defer && !transient.MatchString(a.Code), a.Action == Freeze:
+		a.Action == Defer && !transient.MatchString(a.Code),
+		a.Action == Delay && (a.Code != "" || !strings.HasPrefix(rule, "dictionary.delay")),
+		a.Action == Freeze && (a.Code != "" || !strings.HasPrefix(rule, "nobody.N1,")): // its verdict's own answer
 		t.Errorf("%s answers %+v", rule, a)
 	}
 }
@@ -84,7 +95,7 @@ func TestTheAnswersOfTheRules(t *testing.T) {
 			checkAnswer(t, b.Name, a, b.Policy.Cap)
 			checkAnswer(t, b.Name, a.Graced(), b.Policy.Cap)
 		}
-		if b.Needs&^(NeedAccount|NeedGreetings|NeedAllMail|NeedDNS) != 0 || b.Needs&NeedListText != 0 {
+		if b.Needs&^(NeedAccount|NeedGreetings|NeedAllMail|NeedDNS|NeedTried) != 0 || b.Needs&NeedListText != 0 {
 			t.Errorf("%s needs %b", b.Name, b.Needs)
 		}
 	}
@@ -106,10 +117,13 @@ func TestTheAnswersAreThoseOfTheDesign(t *testing.T) {
 		"helo.H1":   "deny 503 5.5.1 deny 503 5.5.1 deny 503 5.5.1", "helo.H17": "deny deny deny", "helo.H2": "deny deny deny",
 		"helo.H3": "deny deny deny", "helo.H4": "3.5 4.0 4.0", "helo.H5": "deny deny deny", "helo.H6": "3.0 deny deny", "helo.H7": "deny deny deny",
 		"helo.H8": "2.0 deny deny", "helo.H9": "2.0 deny deny", "helo.H10": "1.5 2.5 deny",
-		"helo.H11": "1.0 2.0 3.0", "helo.H12": "0.5 1.0 2.0", "helo.H16": "4.0 4.0 4.0",
+		"helo.H11": "1.0 2.0 3.0", "helo.H12": "0.5 1.0 2.0", "helo.H15": "2.0 3.0 4.0", "helo.H16": "4.0 4.0 4.0",
+		"dictionary.hard": "drop 550 5.7.1 drop 550 5.7.1 drop 550 5.7.1", "dictionary.window": "defer defer defer",
+		"dictionary.spread": "defer defer defer", "dictionary.trap": "defer defer defer", "dictionary.delay": "delay delay delay",
 		"ptr.P1": "2.0 2.0 2.0", "ptr.P2": "1.0 1.0 1.0", "rbl.L1": "deny deny deny", "helo.H13": "2.0 2.5 3.5",
 		"helo.H14": "1.0 2.0 deny", "messageid.M1": "2.5 deny deny", "messageid.M2": "2.0 deny deny", "messageid.M3": "2.5 deny deny",
 		"messageid.M4": "0.5 0.5 0.5", "messageid.M5": "1.0 2.0 3.5", "messageid.M8": "1.0 1.0 1.0",
+		"auth.AU1": "none none none",
 	}
 	for _, b := range Bind(Table(), nil, Enforce) {
 		if got := outcome(Verdict{Hit: true}, b.Answers); got != want[b.Name] {
@@ -147,6 +161,14 @@ func TestTheDefaults(t *testing.T) {
 				}
 			}
 		case *PTR:
+		case *Dictionary:
+			if want := (Dictionary{Hard: 5, Window: 20, Connections: 5, Spread: 60, Ratio: 0.5, SpreadRatio: 0.8, MaxConnections: 20}); !reflect.DeepEqual(*s, want) {
+				t.Errorf("%+v", s)
+			}
+		case *Logins:
+			if s.Failures != 10 {
+				t.Errorf("%+v", s)
+			}
 		case *RBL:
 			if s.Threshold != 5 || strings.Join(s.Names, " ") != "helo sender ptr" || len(s.Zones) == 0 || len(s.NameZones) == 0 || len(s.Check()) > 0 {
 				t.Errorf("%+v", s)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 
 	"eximpolicyd/rbl"
 )
@@ -13,13 +14,14 @@ type Action uint8
 // The actions, from no opinion to the hardest.
 const (
 	Dunno  Action = iota // no opinion
+	Delay                // let the client wait for the answer
 	Defer                // refuse for now, 4yz
 	Deny                 // refuse for good, 5yz
 	Drop                 // refuse for good and close, 5yz
 	Freeze               // keep the message in the queue, unseen
 )
 
-const actionWords = "dunno\x00defer\x00deny\x00drop\x00freeze"
+const actionWords = "dunno\x00delay\x00defer\x00deny\x00drop\x00freeze"
 
 // String returns the verb.
 func (a Action) String() string { return word(actionWords, int(a)) }
@@ -45,8 +47,11 @@ type Answer struct {
 
 // String returns the answer for a reader.
 func (a Answer) String() string {
-	if a.Action != Dunno {
+	switch {
+	case a.Code != "":
 		return a.Action.String() + " " + a.Code
+	case a.Action != Dunno:
+		return a.Action.String()
 	}
 	return "score " + a.Score.String()
 }
@@ -66,6 +71,9 @@ func points(tenths Score) Answer { return Answer{Score: tenths} }
 // deny is the hard answer of most rules: 550 and "delivery not authorised" (RFC 3463 3.8).
 func deny() Answer { return Answer{Action: Deny, Code: "550 5.7.1"} }
 
+// deferred is the answer to whom may come back: 451 and "delivery not authorised", for now.
+func deferred() Answer { return Answer{Action: Defer, Code: "451 4.7.1"} }
+
 // Graced returns a permanent refusal as a temporary one. Drop stays as it is, since Exim has no temporary drop.
 func (a Answer) Graced() Answer {
 	if a.Action != Deny || len(a.Code) < len("550 5") {
@@ -83,7 +91,8 @@ type Verdict struct {
 	Reason  string  // for the log and the trace: the value and what is wrong with it
 	Text    string  // for the client, one line, without code
 	Effects []Effect
-	Wants   Need // facts that would say more to a client who is refused; the judge is then asked once more with them
+	Wants   Need // facts that may speak for the client, or say more to one who is refused; the judge is asked once more with them
+	Delay   int  // seconds, for the answer Delay
 }
 
 // Pass is the verdict of a judge with nothing to object to.
@@ -102,11 +111,17 @@ type EffectKind uint8
 
 // The kinds of effect.
 const (
-	Offence EffectKind = iota + 1 // counts towards a ban of the client
+	Offence EffectKind = iota + 1 // this connection did what no honest client does: it counts as one with only bad recipients
+	Ban                           // a network is shut out, for longer each time
+	Trap                          // the message at hand is addressed to a spam trap
 )
 
-// Effect is something a verdict asks the decider to remember. It is data: a judge changes nothing itself.
+// Effect is something a verdict asks the decider to remember. It is data: a judge changes nothing itself. What is asked by
+// a rule that only observes is remembered apart, and never refuses.
 type Effect struct {
-	Kind EffectKind
-	Rule string
+	Kind    EffectKind
+	Network netip.Prefix // that a Ban is of; zero: the client
 }
+
+// OffencesOf is the rule that offences lead to a ban by.
+const OffencesOf = "dictionary.window"

@@ -23,7 +23,7 @@ else
 	socket=run/policy.sock
 fi
 
-echo "# made by make run" >"$dir/eximpolicyd.toml"
+printf '# made by make run\nstate.dir = "%s/state"\n' "$dir" >"$dir/eximpolicyd.toml"
 if [ "${1:-}" = forgeries ]; then
 	echo 'policy.helo.rules = {H2 = "enforce", H3 = "enforce", H17 = "enforce"}' >>"$dir/eximpolicyd.toml"
 fi

@@ -28,7 +28,7 @@ type dnsWants struct {
 func wantsOf(c *config.Config, rules []policy.Bound) dnsWants {
 	w := dnsWants{servers: c.DNS.Servers}
 	listsAsked := func(b policy.Bound) bool {
-		return b.Mode != policy.Off && b.Needs&(policy.NeedLists|policy.NeedNameLists) != 0
+		return b.Policy.Name == "rbl" && b.Mode != policy.Off && b.Needs&(policy.NeedLists|policy.NeedNameLists) != 0
 	}
 	if s, ok := c.Policies["rbl"].Settings.(*policy.RBL); ok && slices.ContainsFunc(rules, listsAsked) {
 		w.zones, w.nameZones = s.Zones, s.NameZones

@@ -20,6 +20,7 @@ import (
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/config"
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/internal/origin"
 	"eximpolicyd/policy"
 )
@@ -32,6 +33,7 @@ type server struct {
 	outlet         *outlet
 	asking         atomic.Pointer[asking] // nil: the DNS is not asked
 	own            *own                   // likewise; only run and reload look
+	memory         *ledger.Engine
 }
 
 func serveCommand() *cobra.Command {
@@ -90,24 +92,28 @@ func (s *server) run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if s.memory, err = openMemory(conf.State, log); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	settings.Ledger = s.memory
 	admin := listenControl(controlSocket(conf.Listen.Socket), log)
 	s.attach(ctx, conf, settings)
 	srv := acl.NewServer(conf.Listen.Socket, 0, prover, settings)
 	s.greet(out, conf, settings.Decider)
 	var loops sync.WaitGroup
-	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen) }) // run waits for it; it ends with ctx
-	loops.Go(func() { s.control(ctx, admin) })                // likewise
+	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen, conf.State) }) // run waits for it; it ends with ctx
+	loops.Go(func() { s.control(ctx, admin) })                            // likewise
 	err = srv.Serve(ctx, l)
 	stop()
 	loops.Wait()
 	s.own.Close()
-	err = errors.Join(err, s.asking.Load().Close())
+	err = errors.Join(err, s.asking.Load().Close(), s.memory.Close())
 	s.log.Load().Info("stopped")
 	return err
 }
 
 // reload swaps the configuration at each SIGHUP until ctx ends.
-func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Server, now config.Listen) {
+func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Server, now config.Listen, kept config.State) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -128,6 +134,10 @@ func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Serv
 			log.Error("the configuration is not changed", "error", err)
 			continue
 		}
+		if conf.State != kept {
+			log.Warn("[state] changes with a restart only", "dir", stateDir(kept))
+		}
+		settings.Ledger = s.memory
 		s.log.Store(settings.Log)
 		old := s.attach(ctx, conf, settings)
 		srv.Swap(settings)

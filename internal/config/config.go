@@ -33,6 +33,7 @@ type Config struct {
 	Exempt   policy.Exempt
 	Log      Log
 	DNS      DNS
+	State    State
 	Policies map[string]policy.Setup // one for each policy of the table, by name
 }
 
@@ -62,6 +63,7 @@ func defaults(table []policy.Policy) *Config {
 		Exempt:   policy.Exempt{SubmissionPorts: []int{465, 587}}, // RFC 8314 7.3, RFC 6409 3.1
 		Log:      Log{Level: slog.LevelInfo, Format: "auto", Privacy: "full"},
 		DNS:      DNS{Ask: true},
+		State:    State{Save: true, Keys: defaultKeys},
 		Policies: make(map[string]policy.Setup, len(table)),
 	}
 	for _, p := range table {

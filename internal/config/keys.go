@@ -20,6 +20,7 @@ func keysOf(c *Config, table []policy.Policy) []key {
 		{name: "own", about: "Who we are. What is empty is taken from Exim and the interfaces.", keys: ownKeys(c.Own)},
 		{name: "exempt", about: "Whom the policies pass by.", keys: exemptKeys(&c.Exempt)},
 		{name: "dns", about: "The resolvers that are asked for names and block lists.", keys: dnsKeys(&c.DNS)},
+		{name: "state", about: "What is remembered across connections.", keys: stateKeys(&c.State)},
 		{name: "log", about: "The log on standard error.", keys: logKeys(&c.Log)},
 		{name: "policy", about: "The policies, in the order asked.", keys: policyKeys(c, table)},
 	}
@@ -106,7 +107,11 @@ func policyKeys(c *Config, table []policy.Policy) []key {
 func ruleKeys(rules []policy.Rule, change func(func(*policy.Setup))) []key {
 	keys := make([]key, 0, len(rules))
 	for _, r := range rules {
-		keys = append(keys, key{name: r.ID, about: r.Title + ": " + answers(r.Answers), example: quote(policy.Observe.String()),
+		about := r.Title
+		if r.Answers != (policy.Answers{}) { // at the end of a session there is nobody to answer
+			about += ": " + answers(r.Answers)
+		}
+		keys = append(keys, key{name: r.ID, about: about, example: quote(policy.Observe.String()),
 			read: readMode(func(m policy.Mode) {
 				change(func(s *policy.Setup) {
 					if s.Rules == nil {

@@ -51,6 +51,7 @@ func (b *bench) serveWith(ctx context.Context, socket, settings string) (*proces
 		return nil, err
 	}
 	p := &process{cmd: exec.CommandContext(ctx, b.binary, "serve", "--config", config, "--socket", socket), socket: socket}
+	p.cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+filepath.Join(dir, "state"))
 	p.stop = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	return p, p.start(filepath.Join(dir, "log"))
 }

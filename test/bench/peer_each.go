@@ -17,7 +17,7 @@ import (
 func ours(binary string, server netip.Addr) *peer {
 	return &peer{name: "eximpolicyd", lists: true,
 		start: func(s *site) error {
-			if err := s.write("eximpolicyd.toml", listSettings(netip.AddrPortFrom(server, 53), lists, false)); err != nil {
+			if err := s.write("eximpolicyd.toml", listSettings(netip.AddrPortFrom(server, 53), lists, false)+"\n[state]\ndir = \""+s.path("state")+"\"\n"); err != nil {
 				return err
 			}
 			return s.run(binary, "serve", "--config", s.path("eximpolicyd.toml"), "--socket", s.path("sock"))

@@ -61,7 +61,9 @@ func (s *Site) Serve(binary, config string, flags ...string) (*Daemon, error) {
 		return nil, err
 	}
 	argv := append([]string{binary, "serve", "--config", d.config, "--socket", s.SocketPath()}, flags...)
-	p, err := begin(s.command("/", argv...), filepath.Join(s.dir, d.output))
+	cmd := s.command("/", argv...)
+	cmd.Env = append(cmd.Env, "STATE_DIRECTORY="+s.StateDir())
+	p, err := begin(cmd, filepath.Join(s.dir, d.output))
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +88,9 @@ func (d *Daemon) write(config string) error {
 	}
 	return nil
 }
+
+// StateDir is where the daemons of a site keep what they remember.
+func (s *Site) StateDir() string { return filepath.Join(s.dir, "state") }
 
 // ConfigFile is the path of the configuration, as the daemon names it in its log.
 func (d *Daemon) ConfigFile() string { return d.config }

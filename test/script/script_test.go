@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("ROOT", root)
+			e.Setenv("STATE_DIRECTORY", filepath.Join(e.WorkDir, "state"))
 			e.Setenv("GOCACHE", line(cache))
 			e.Setenv("GOMODCACHE", line(modules))
 			// A Unix socket's path has at most 107 octets, and $WORK may be longer.

@@ -1,0 +1,259 @@
+package acl
+
+import (
+	"context"
+	"hash/fnv"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"eximpolicyd/internal/ledger"
+	"eximpolicyd/policy"
+)
+
+// Recall is the memory as one request sees it: what this connection has tried, and the ledger across connections. It
+// counts nothing of a connection that is not proven, which anybody on this machine can make up. A nil Recall remembers
+// nothing and knows nothing. It is for one request, and one goroutine.
+type Recall struct {
+	ledger ledger.Ledger
+	proven bool
+	change func(func(*deeds)) // the deeds of this connection, under its lock; it does nothing for one that is not known
+}
+
+// deeds are what one connection has done. The zero deeds are a new connection's.
+type deeds struct {
+	here  policy.Here
+	bad   bool   // it counts as one that did nothing but bad
+	login bool   // its login is counted
+	held  bool   // the message at hand is on hold
+	named uint16 // the greeting that is counted, hashed
+}
+
+// Standing returns what is in force for the client.
+func (r *Recall) Standing(ctx context.Context, client netip.Addr) (s ledger.Standing) {
+	if r == nil || r.ledger == nil || !client.IsValid() {
+		return s
+	}
+	s, err := r.ledger.Standing(ctx, client)
+	if err != nil {
+		return ledger.Standing{} // nothing is known against it
+	}
+	return s
+}
+
+// Count counts what a request is an event of, and fills in what is known then: count, then judge.
+func (r *Recall) Count(ctx context.Context, q *policy.Request, f *policy.Facts) {
+	if r != nil && q.Stage == policy.Mail {
+		r.change(func(p *deeds) { p.here.Trapped, p.held = false, false })
+	}
+	if !r.counts(q, f) {
+		return
+	}
+	var add ledger.Delta
+	r.change(func(p *deeds) {
+		add = p.hear(q, f)
+		f.Here = p.here
+	})
+	f.Memory = r.tally(ctx, q.Client, add, f)
+}
+
+// counts reports whether this request may be remembered.
+func (r *Recall) counts(q *policy.Request, f *policy.Facts) bool {
+	return r != nil && r.ledger != nil && r.proven && q.Client.IsValid() && f.Class.Counted()
+}
+
+// hear says what a request adds to the client's counts.
+func (p *deeds) hear(q *policy.Request, f *policy.Facts) (add ledger.Delta) {
+	if q.AuthBy != "" && !p.login {
+		p.login, add.Login = true, true
+	}
+	switch q.Stage {
+	case policy.RCPT:
+		if name := hash16(q.Greeting.Name); q.HELO.Known && name != p.named {
+			p.named, add.Seen = name, name
+		}
+		p.guess(q, f, &add)
+	case policy.Data:
+		if p.here.Trapped && q.ListID == "" && q.Sender.Value != "" {
+			add.Trapped = 1
+		}
+	case policy.Quit, policy.NotQuit:
+		add.Failed = uint16(failedLogins(q))
+		p.here.Failed = int(add.Failed)
+	}
+	return add
+}
+
+// guess counts a recipient of ours that Exim refused for good.
+func (p *deeds) guess(q *policy.Request, f *policy.Facts, add *ledger.Delta) {
+	switch {
+	case q.Verify != policy.VerifyUnknown || f.Class == policy.Auth:
+	case q.Sender.Value == "":
+		p.here.NullBad++
+	default:
+		p.here.Bad++
+		add.Bad = 1
+		if p.here.Good == 0 && !p.bad {
+			p.bad, add.OnlyBad = true, 1
+		}
+	}
+}
+
+// failedLogins counts the AUTH commands in Exim's list of the last 20, less one that succeeded.
+func failedLogins(q *policy.Request) int {
+	n := 0
+	for command := range strings.SplitSeq(q.History, ",") {
+		if strings.TrimSpace(command) == "AUTH" {
+			n++
+		}
+	}
+	if q.AuthAs != "" && n > 0 {
+		n--
+	}
+	return n
+}
+
+// Offence makes this connection one that did nothing but bad, whatever else it did, and counts it, once.
+func (r *Recall) Offence(ctx context.Context, q *policy.Request, f *policy.Facts) {
+	if !r.counts(q, f) {
+		return
+	}
+	var add ledger.Delta
+	r.change(func(p *deeds) {
+		p.here.Offended = true
+		if !p.bad {
+			p.bad, add.OnlyBad = true, 1
+		}
+		f.Here = p.here
+	})
+	f.Memory = r.tally(ctx, q.Client, add, f)
+}
+
+// Trap remembers that the message at hand is addressed to a trap.
+func (r *Recall) Trap(q *policy.Request, f *policy.Facts) {
+	if r.counts(q, f) {
+		r.change(func(p *deeds) { p.here.Trapped = true })
+	}
+}
+
+// Pass counts what nobody objected to: a good recipient, or a clean message.
+func (r *Recall) Pass(ctx context.Context, q *policy.Request, f *policy.Facts) {
+	if r == nil || r.ledger == nil || !r.proven || !q.Client.IsValid() {
+		return
+	}
+	switch {
+	case q.Stage == policy.Data && f.Class != policy.Loopback && f.Class != policy.Auth:
+		r.clean(ctx, q.Client)
+	case q.Stage == policy.RCPT && q.Verify == policy.VerifyOK && f.Class.Counted():
+		var add ledger.Delta
+		r.change(func(p *deeds) { add = p.good() })
+		r.tally(ctx, q.Client, add, nil)
+	}
+}
+
+// good counts a recipient that exists.
+func (p *deeds) good() (add ledger.Delta) {
+	p.here.Good++
+	add.Good = 1
+	if p.bad && !p.here.Offended {
+		p.bad, add.OnlyBad = false, -1
+	}
+	return add
+}
+
+// clean counts a message that nobody objected to, for its client and of all.
+func (r *Recall) clean(ctx context.Context, client netip.Addr) {
+	one := ledger.Delta{Clean: 1}
+	var room [4]ledger.Tally
+	tallies := append(room[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: one}, ledger.Tally{Key: ledger.Total, Add: one})
+	for _, n := range ledger.Networks(client) {
+		tallies = append(tallies, ledger.Tally{Key: ledger.Of(n), Add: one})
+	}
+	_ = r.ledger.Count(ctx, tallies) // what is not counted is not known, which shields nobody
+}
+
+// Held counts a message that is about to be put on hold, once, and returns how many of an account there are.
+func (r *Recall) Held(ctx context.Context, q *policy.Request, f *policy.Facts) policy.Maybe[int] {
+	uid := q.UID
+	if q.Client.IsValid() {
+		uid = f.ClientUID
+	}
+	if r == nil || r.ledger == nil || !uid.Known {
+		return policy.Maybe[int]{}
+	}
+	t := []ledger.Tally{{Key: ledger.Account(strconv.FormatUint(uint64(uid.Value), 10)), Add: ledger.Delta{Held: 1}}}
+	r.change(func(p *deeds) {
+		if p.held {
+			t[0].Add = ledger.Delta{}
+		}
+		p.held = true
+	})
+	if err := r.ledger.Count(ctx, t); err != nil {
+		return policy.Maybe[int]{}
+	}
+	return policy.Known(t[0].Counts.Hour.Held)
+}
+
+// Ban bans a network of the client's.
+func (r *Recall) Ban(ctx context.Context, o ledger.Offence, q *policy.Request, f *policy.Facts) (ban ledger.Ban, made bool) {
+	if !r.counts(q, f) {
+		return ban, false
+	}
+	if !o.Network.IsValid() {
+		o.Network = ledger.Client(q.Client)
+	}
+	ban, made, err := r.ledger.Offend(ctx, o)
+	return ban, made && err == nil
+}
+
+// onlyWayIn is from how many messages of a day on a client that brings over half of all is taken for the only way in.
+const onlyWayIn = 20
+
+// tally adds to the counts of a client, and, where that is bad, of its networks. It fills in the facts, if there are any
+// to fill in, and reports whether they are known.
+func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta, f *policy.Facts) bool {
+	var room [4]ledger.Tally
+	tallies := append(room[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: add}, ledger.Tally{Key: ledger.Total})
+	networks := ledger.Networks(client)
+	for _, n := range networks {
+		wide := add
+		wide.OnlyBad, wide.Seen, wide.Trapped = 0, 0, 0
+		if add.Bad > 0 || add.Failed > 0 {
+			wide.Seen = ledger.Member(client, n)
+		}
+		tallies = append(tallies, ledger.Tally{Key: ledger.Of(n), Add: wide})
+	}
+	if err := r.ledger.Count(ctx, tallies); err != nil {
+		return false
+	}
+	if f == nil {
+		return true
+	}
+	f.Client = triedOf(&tallies[0].Counts)
+	clean, total := tallies[0].Counts.Day.Clean, tallies[1].Counts.Day.Clean
+	f.OnlyWayIn = clean >= onlyWayIn && 2*clean > total
+	f.Networks = f.Networks[:0]
+	for i, n := range networks {
+		factor := 3
+		if n.Bits() == 48 {
+			factor = 9
+		}
+		f.Networks = append(f.Networks, policy.Network{Prefix: n, Factor: factor, Tried: triedOf(&tallies[2+i].Counts)})
+	}
+	return true
+}
+
+func triedOf(c *ledger.Counts) policy.Tried {
+	return policy.Tried{
+		Good: c.Hour.Good, Bad: c.Hour.Bad, OnlyBad: c.Hour.OnlyBad, Failed: c.Hour.Failed, Seen: c.Hour.Seen,
+		DayGood: c.Day.Good, DayBad: c.Day.Bad, Clean: c.Day.Clean, Trapped: c.Day.Trapped, LastLogin: c.LastLogin,
+	}
+}
+
+// hash16 makes of a text a number that is not 0.
+func hash16(text string) uint16 {
+	h := fnv.New32a()
+	h.Write([]byte(text))
+	sum := h.Sum32()
+	return max(uint16(sum>>16^sum), 1)
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+
+	"eximpolicyd/internal/config"
+	"eximpolicyd/internal/ledger"
+)
+
+// defaultState is where the memory is kept if neither the configuration nor systemd says otherwise.
+const defaultState = "/var/lib/eximpolicyd"
+
+// openMemory opens the memory across connections. A folder that can't be used is no reason not to answer: the memory then
+// lives as long as the daemon. That another daemon has the folder is one, since two would write over each other.
+func openMemory(c config.State, log *slog.Logger) (*ledger.Engine, error) {
+	dir := stateDir(c)
+	memory, err := ledger.Open(ledger.Options{Dir: dir, Keys: c.Keys, Log: log})
+	if errors.Is(err, ledger.ErrLocked) {
+		return nil, fail(exTemporary, "stop the other daemon, or give this one a folder of its own: state.dir",
+			"another daemon keeps its memory in %s", dir)
+	}
+	return memory, err
+}
+
+// stateDir returns the folder, or nothing if nothing is saved. systemd names several with colons between them.
+func stateDir(c config.State) string {
+	if !c.Save {
+		return ""
+	}
+	if c.Dir != "" {
+		return c.Dir
+	}
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	return defaultState
+}
