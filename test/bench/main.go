@@ -43,6 +43,7 @@ var parts = []part{
 	{"dead", deadList},
 	{"resolver", resolver},
 	{"cache", cache},
+	{"windows", windows},
 }
 
 // bench is what the parts share.
