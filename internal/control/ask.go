@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,9 +10,55 @@ import (
 	"time"
 )
 
+// patience is how long a command waits for the next octets of a daemon that may be saving something; an import takes longer.
+const patience = saving + 2*deadline
+
 // Ask sends a request to the daemon at a socket and reads its reply into reply. The error wraps that of the system if
 // there is no daemon or the socket is not ours to open, and is a *Refusal if the daemon says no.
 func Ask(socket string, q Request, reply any) error {
+	return converse(socket, q, nil, reply, func(json.RawMessage) error { return nil })
+}
+
+// Each asks for lines, and has each told. An error after some of them says that they are not all.
+func Each[T any](socket string, q Request, tell func(T)) error {
+	n, sum := 0, Sum{}
+	err := converse(socket, q, nil, &sum, func(line json.RawMessage) error {
+		n++
+		var thing T
+		if err := json.Unmarshal(line, &thing); err != nil {
+			return err
+		}
+		tell(thing)
+		return nil
+	})
+	if err == nil && n != sum.Lines {
+		err = fmt.Errorf("%d lines came of %d", n, sum.Lines)
+	}
+	return err
+}
+
+// Save asks for an export and writes it. The lines that are written are whole, and all only if there is no error.
+func Save(socket string, w io.Writer) (lines int, err error) {
+	out := bufio.NewWriter(w)
+	var failed error
+	err = Each(socket, Request{Request: Export}, func(line json.RawMessage) {
+		lines++
+		if _, err := out.Write(append(line, '\n')); failed == nil {
+			failed = err
+		}
+	})
+	return lines, errors.Join(err, failed, out.Flush())
+}
+
+// Send imports the octets of r, of which there are size.
+func Send(socket string, r io.Reader, size int64) (Taken, error) {
+	var t Taken
+	err := converse(socket, Request{Request: Import, Size: size}, r, &t, func(json.RawMessage) error { return nil })
+	return t, err
+}
+
+// converse sends a request and what is behind it, has each line told, and reads the reply.
+func converse(socket string, q Request, behind io.Reader, reply any, tell func(json.RawMessage) error) error {
 	c, err := net.DialTimeout("unix", socket, deadline)
 	if err != nil {
 		return err
@@ -21,25 +68,52 @@ func Ask(socket string, q Request, reply any) error {
 	if err != nil {
 		return err
 	}
-	if err := c.SetDeadline(time.Now().Add(deadline)); err != nil {
+	p := patient{c, patience}
+	if q.Request == Import {
+		p.wait += importing
+	}
+	_, sent := p.Write(append(line, '\n'))
+	if behind != nil && sent == nil {
+		_, sent = io.CopyN(p, behind, q.Size)
+	}
+	in := bufio.NewScanner(p)
+	in.Buffer(make([]byte, 0, 64<<10), maxLine+1)
+	for in.Scan() {
+		var a answer
+		switch err := json.Unmarshal(in.Bytes(), &a); {
+		case err != nil:
+			return fmt.Errorf("no reply of eximpolicyd's: %w", err)
+		case a.Error != "":
+			return &Refusal{a.Kind, a.Error}
+		case a.Reply != nil:
+			return json.Unmarshal(a.Reply, reply)
+		case a.Line == nil:
+			return errors.New("no reply of eximpolicyd's")
+		}
+		if err := tell(a.Line); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(sent, in.Err()); err != nil {
 		return err
 	}
-	if _, err := c.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	raw, err := io.ReadAll(io.LimitReader(c, maxReply))
-	if err != nil {
-		return err
-	}
-	var a answer
-	if err := json.Unmarshal(raw, &a); err != nil {
-		return fmt.Errorf("no reply of eximpolicyd's: %w", err)
-	}
-	if a.Error != "" {
-		return &Refusal{errors.New(a.Error)}
-	}
-	return json.Unmarshal(a.Reply, reply)
+	return errors.New("the answer is cut")
 }
 
-// Refusal is what the daemon says instead of a reply.
-type Refusal struct{ error }
+// patient is a connection that waits as long for each octet.
+type patient struct {
+	net.Conn
+	wait time.Duration
+}
+
+// Read waits for the daemon.
+func (p patient) Read(b []byte) (int, error) {
+	p.SetDeadline(time.Now().Add(p.wait))
+	return p.Conn.Read(b)
+}
+
+// Write waits for the daemon.
+func (p patient) Write(b []byte) (int, error) {
+	p.SetDeadline(time.Now().Add(p.wait))
+	return p.Conn.Write(b)
+}

@@ -27,7 +27,7 @@ const strangerVar = "EXIMPOLICYD_CONTROL_SOCKET"
 
 func TestMain(m *testing.M) {
 	if socket := os.Getenv(strangerVar); socket != "" {
-		fmt.Println(Ask(socket, Request{Lists}, new([]rbl.ZoneHealth)))
+		fmt.Println(Ask(socket, Request{Request: Lists}, new([]rbl.ZoneHealth)))
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -38,8 +38,14 @@ var health = []rbl.ZoneHealth{
 	{Zone: "***.keyed.example", Kind: "names", State: rbl.ErrorCode, Errors: []string{"127.255.255.254"}, Share: -1},
 }
 
-// serving starts a server and returns its socket.
+// serving starts a server without a memory and returns its socket.
 func serving(t *testing.T, lists []rbl.ZoneHealth) (socket string, log *bytes.Buffer) {
+	t.Helper()
+	return started(t, &Server{Lists: func() []rbl.ZoneHealth { return lists }})
+}
+
+// started starts a server that is to be stopped at the end of the test.
+func started(t *testing.T, s *Server) (socket string, log *bytes.Buffer) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ctl")
 	if err != nil {
@@ -51,7 +57,7 @@ func serving(t *testing.T, lists []rbl.ZoneHealth) (socket string, log *bytes.Bu
 		t.Fatal(err)
 	}
 	log = &bytes.Buffer{}
-	s := &Server{Lists: func() []rbl.ZoneHealth { return lists }, Log: slog.New(slog.NewTextHandler(log, nil))}
+	s.Log = slog.New(slog.NewTextHandler(log, nil))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()
@@ -70,13 +76,13 @@ func serving(t *testing.T, lists []rbl.ZoneHealth) (socket string, log *bytes.Bu
 func TestAnAdministratorIsAnswered(t *testing.T) {
 	socket, _ := serving(t, health)
 	var got []rbl.ZoneHealth
-	if err := Ask(socket, Request{Lists}, &got); err != nil {
+	if err := Ask(socket, Request{Request: Lists}, &got); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(health, got); diff != "" {
 		t.Error(diff)
 	}
-	err := Ask(socket, Request{"list"}, &got)
+	err := Ask(socket, Request{Request: "list"}, &got)
 	if refusal := new(Refusal); !errors.As(err, &refusal) || err.Error() != `no such request: "list"` {
 		t.Errorf("%v", err)
 	}
@@ -113,7 +119,7 @@ func TestWhatIsNoRequestIsToldSo(t *testing.T) {
 func TestAReplyIsBounded(t *testing.T) {
 	long := make([]rbl.ZoneHealth, 10000)
 	socket, _ := serving(t, long)
-	if err := Ask(socket, Request{Lists}, &long); err == nil || err.Error() != "the reply is too long" {
+	if err := Ask(socket, Request{Request: Lists}, &long); err == nil || err.Error() != "the reply is too long" {
 		t.Errorf("%v", err)
 	}
 }
@@ -153,7 +159,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 }
 
 func TestWithoutADaemonTheErrorIsTheSystems(t *testing.T) {
-	err := Ask(filepath.Join(t.TempDir(), "none.sock"), Request{Lists}, nil)
+	err := Ask(filepath.Join(t.TempDir(), "none.sock"), Request{Request: Lists}, nil)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -22,16 +23,19 @@ const (
 	rest  = 100 * time.Millisecond
 )
 
-// Server answers an administrator. Fill its fields before Serve.
+// Server answers an administrator. Fill its fields before Serve; functions may be called from several goroutines.
 type Server struct {
-	Lists func() []rbl.ZoneHealth // may be called from several goroutines
-	Log   *slog.Logger
+	Lists  func() []rbl.ZoneHealth
+	Status func() Status // but for the memory and the faults, which are filled in
+	Memory Memory        // nil: nothing is remembered
+	Log    *slog.Logger
 
 	handlers sync.WaitGroup
+	long     sync.Mutex // held by an export or an import: one at a time
 }
 
 // Serve accepts connections until ctx ends, then closes the listener and returns when every request under way has been
-// answered, which takes no longer than a connection may.
+// answered or cut, which takes no longer than a short connection may.
 func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -50,11 +54,12 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 			pause(ctx, rest)
 			continue
 		}
-		c.SetDeadline(time.Now().Add(deadline))
+		p := newPaced(c)
 		free <- struct{}{}
-		s.handlers.Go(func() { // Serve waits for it; it ends by the deadline
+		s.handlers.Go(func() { // Serve waits for it; it ends by the deadline, which grows only with what comes and goes
 			defer func() { <-free }()
-			s.handle(c)
+			defer context.AfterFunc(ctx, p.hurry)()
+			s.handle(ctx, p)
 		})
 	}
 }
@@ -69,52 +74,87 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // handle answers one connection.
-func (s *Server) handle(c *net.UnixConn) {
+func (s *Server) handle(ctx context.Context, c *paced) {
 	defer c.Close()
-	var a answer
-	if reply, err := s.serve(c); err != nil {
-		a.Error = err.Error()
-	} else if raw, err := json.Marshal(reply); err != nil {
-		a.Error = err.Error()
-	} else {
-		a.Reply = raw
-	}
-	line, err := json.Marshal(a)
-	if err == nil && len(line) >= maxReply {
-		line, err = json.Marshal(answer{Error: "the reply is too long"})
-	}
+	t := &talk{out: bufio.NewWriterSize(c, 32<<10)}
+	reply, err := s.serve(ctx, c, t)
+	c.again()
 	if err == nil {
-		_, err = c.Write(append(line, '\n'))
+		err = t.say(func(raw json.RawMessage) answer { return answer{Reply: raw} }, reply)
 	}
 	if err != nil {
-		s.Log.Debug("an administrator was not answered", "error", err)
+		refusal := &Refusal{Kind: Failed, Text: err.Error()}
+		errors.As(err, &refusal)
+		err = t.write(answer{Error: err.Error(), Kind: refusal.Kind})
 	}
+	if err := errors.Join(err, t.out.Flush(), c.CloseWrite()); err != nil {
+		s.Log.Debug("an administrator was not answered", "error", err)
+		return
+	}
+	// What is still sent, of an import that was refused: closing over unread octets would make an error of the reply.
+	_, _ = io.Copy(io.Discard, io.LimitReader(c, MaxImport))
+}
+
+// talk is what goes back over a connection, line by line.
+type talk struct {
+	out   *bufio.Writer
+	lines int
+}
+
+// line says one of several things that were asked for.
+func (t *talk) line(thing any) error {
+	t.lines++
+	return t.say(func(raw json.RawMessage) answer { return answer{Line: raw} }, thing)
+}
+
+// sum is the reply behind the lines.
+func (t *talk) sum() Sum { return Sum{Lines: t.lines} }
+
+func (t *talk) say(as func(json.RawMessage) answer, thing any) error {
+	raw, err := json.Marshal(thing)
+	if err != nil {
+		return err
+	}
+	return t.write(as(raw))
+}
+
+func (t *talk) write(a answer) error {
+	line, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	if len(line) >= maxLine {
+		return errors.New("the reply is too long")
+	}
+	_, err = t.out.Write(append(line, '\n'))
+	return err
 }
 
 // serve reads a request and returns what to reply.
-func (s *Server) serve(c *net.UnixConn) (any, error) {
-	// First: closing over unread octets would make an error of the reply.
-	line, failed := bufio.NewReaderSize(c, maxRequest).ReadSlice('\n')
-	uid, err := peer(c)
+func (s *Server) serve(ctx context.Context, c *paced, t *talk) (any, error) {
+	in := bufio.NewReaderSize(c, maxRequest)
+	line, failed := in.ReadSlice('\n')
+	uid, err := peer(c.UnixConn)
 	if err != nil {
 		return nil, err
 	}
 	if own := os.Getuid(); uid != 0 && uid != own {
 		s.Log.Warn("refused a caller on the administrator's socket", "uid", uid)
-		return nil, fmt.Errorf("uid %d may not ask: only root and uid %d may", uid, own)
+		return nil, refuse(Denied, "uid %d may not ask: only root and uid %d may", uid, own)
 	}
 	if failed != nil {
-		return nil, fmt.Errorf("no request of one line of at most %d octets: %w", maxRequest, failed)
+		return nil, refuse(Wrong, "no request of one line of at most %d octets: %w", maxRequest, failed)
 	}
 	var q Request
 	if err := json.Unmarshal(line, &q); err != nil {
-		return nil, fmt.Errorf("no request in JSON: %w", err)
+		return nil, refuse(Wrong, "no request in JSON: %w", err)
 	}
-	switch q.Request {
-	case Lists:
-		return s.Lists(), nil
-	}
-	return nil, fmt.Errorf("no such request: %q", q.Request)
+	return s.do(ctx, &q, in, t)
+}
+
+// refuse makes an error that the administrator is told with its kind.
+func refuse(kind Kind, format string, args ...any) error {
+	return &Refusal{Kind: kind, Text: fmt.Errorf(format, args...).Error()}
 }
 
 // peer returns the user at the other end.

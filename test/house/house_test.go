@@ -41,7 +41,7 @@ var goStatements = map[string]string{
 	"rbl/resolver.go":            "Close waits; each ends when its connection is closed, or with the questions it asks",
 	"cmd/eximpolicyd/serve.go":   "run waits for the reload loop, which ends with the context",
 	"internal/ledger/load.go":    "Close waits, no longer than closeTime; it ends when Close says so",
-	"internal/control/server.go": "Serve waits; each ends by the deadline of its connection",
+	"internal/control/server.go": "Serve waits; each ends by the deadline of its connection, which its end cuts short",
 	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }
 

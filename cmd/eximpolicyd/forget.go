@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"eximpolicyd/internal/control"
+)
+
+func forgetCommand() *cobra.Command {
+	a := &admin{}
+	var account bool
+	cmd := &cobra.Command{
+		Use:   "forget ADDRESS|PREFIX|ACCOUNT",
+		Short: "remove everything that is remembered of a client, a network or an account",
+		Long: `Remove everything that is remembered of a client, of a network and all that is in it, or of an account (its login name, or
+its uid): counters, bans, and that it is allowed, in memory and on the disk. It says what was removed.
+
+What is known of a larger network stays, and so does the daemon's log. The exit code is 1 if nothing was remembered.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q := control.Request{Request: control.Forget}
+			if account || !control.LooksLikeNetwork(args[0]) {
+				if args[0] == "" {
+					return fail(exUsage, "", "an account has a name")
+				}
+				q.Account = args[0]
+			} else {
+				p, err := network(cmd.ErrOrStderr(), args[0])
+				if err != nil {
+					return err
+				}
+				q.Network = p
+			}
+			var gone control.Erased
+			if err := a.ask(q, &gone); err != nil {
+				return err
+			}
+			return tellForgotten(cmd.OutOrStdout(), &q, &gone)
+		},
+	}
+	a.flags(cmd)
+	cmd.Flags().BoolVar(&account, "account", false, "the argument is an account, even if it looks like an address")
+	return cmd
+}
+
+func tellForgotten(out io.Writer, q *control.Request, gone *control.Erased) error {
+	switch {
+	case q.Account != "" && !gone.Account:
+		return fail(exNone, "", "nothing was remembered of the account %q", q.Account)
+	case q.Account != "":
+		_, err := fmt.Fprintf(out, "forgotten: the counters of the account %q\n", q.Account)
+		return err
+	case gone.Bans+gone.Allowed+gone.Counters == 0 && !gone.Unsaved.Unsaved:
+		return fail(exNone, "", "nothing was remembered of %s", q.Network)
+	}
+	if _, err := fmt.Fprintf(out, "forgotten of %s: %s, %s, %s\n", q.Network, many(gone.Bans, "ban"),
+		many(gone.Allowed, "allowed network"), many(gone.Counters, "counter")); err != nil {
+		return err
+	}
+	if !gone.Unsaved.Unsaved {
+		return nil
+	}
+	return notSaved(1, "is done in memory, but not on the disk yet: a restart would bring it back")
+}
+
+// many writes a number of things.
+func many(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

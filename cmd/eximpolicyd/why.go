@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"eximpolicyd/internal/control"
+	"eximpolicyd/internal/ledger"
+)
+
+func (b *banner) whyCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "why ADDRESS|PREFIX",
+		Short: "say why somebody is banned, and what is counted of him",
+		Long: `Show every ban that covers an address or lies within a network, those that are over too, every allowed network likewise,
+and what is counted of the client and of the networks around it.
+
+The exit code is that of grep: 0 if one of the bans is in force and enforced, and no allowed network covers what was
+asked about; else 1.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := network(cmd.ErrOrStderr(), args[0])
+			if err != nil {
+				return err
+			}
+			var r control.Reasons
+			if err := b.ask(control.Request{Request: control.Why, Network: p}, &r); err != nil {
+				return err
+			}
+			if asJSON {
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+			} else {
+				err = printReasons(cmd.OutOrStdout(), &r, time.Now())
+			}
+			if err != nil {
+				return err
+			}
+			return shutOut(&r)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return cmd
+}
+
+// shutOut is nothing if somebody is shut out, and else says that nobody is.
+func shutOut(r *control.Reasons) error {
+	for _, a := range r.Allowed {
+		if a.Network.Bits() <= r.Network.Bits() {
+			return fail(exNone, "", "%s is let in: %s is allowed", r.Network, a.Network)
+		}
+	}
+	if slices.ContainsFunc(r.Bans, func(b control.Ban) bool { return b.Active && b.Enforced }) {
+		return nil
+	}
+	return fail(exNone, "", "no ban is in force for %s", r.Network)
+}
+
+// printReasons writes a paragraph for each ban and network.
+func printReasons(out io.Writer, r *control.Reasons, now time.Time) error {
+	paint := painter(out)
+	w := bufio.NewWriter(out)
+	for i := range r.Bans {
+		b := &r.Bans[i]
+		what := map[string]string{"over": "was banned", "observed": "would be banned", "in force": "is banned", "not saved": "is banned"}
+		fmt.Fprintf(w, "%s %s by %s%s\n", b.Network, paint(standing(b), what[standing(b)]), b.Rule, level(b))
+		entry(w, b.Because, b.Made, b.Until, b.Durable, now)
+	}
+	for i := range r.Allowed {
+		a := &r.Allowed[i]
+		fmt.Fprintf(w, "%s is %s\n", a.Network, paint("ok", "allowed"))
+		entry(w, a.Because, a.Made, a.Until, a.Durable, now)
+	}
+	if r.More {
+		fmt.Fprintln(w, "and more networks within, which eximpolicyd ban list --all shows")
+	}
+	for i := range r.Counts {
+		c := &r.Counts[i]
+		fmt.Fprintf(w, "%s is counted\n", c.Network)
+		counts(w, &c.Counts, now)
+	}
+	return w.Flush()
+}
+
+func level(b *control.Ban) string {
+	if b.Level == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", level %d of %d", b.Level, ledger.MaxLevel)
+}
+
+// entry writes what a ban and an allowed network have in common.
+func entry(w io.Writer, because string, made, until time.Time, durable bool, now time.Time) {
+	if because != "" {
+		wrapped(w, "because: ", because)
+	}
+	wrapped(w, "since: ", fmt.Sprintf("%s (%s ago)", clock(made), ago(made, now)))
+	switch {
+	case until.IsZero():
+		wrapped(w, "until: ", "for ever")
+	case now.Before(until):
+		wrapped(w, "until: ", fmt.Sprintf("%s (in %s)", clock(until), span(until.Sub(now))))
+	default:
+		wrapped(w, "until: ", fmt.Sprintf("%s (%s ago)", clock(until), ago(until, now)))
+	}
+	saved := "yes"
+	if !durable {
+		saved = "not yet: a restart would forget it"
+	}
+	wrapped(w, "on the disk: ", saved)
+}
+
+// counts writes what is not zero.
+func counts(w io.Writer, c *ledger.Counts, now time.Time) {
+	list := func(label string, things ...any) {
+		var words []string
+		for i := 0; i < len(things); i += 2 {
+			if n := things[i].(int); n > 0 {
+				words = append(words, fmt.Sprintf("%d %s", n, things[i+1]))
+			}
+		}
+		if len(words) > 0 {
+			wrapped(w, label, strings.Join(words, ", "))
+		}
+	}
+	h, d := &c.Hour, &c.Day
+	list("last hour: ", h.Good, "good recipients", h.Bad, "bad recipients", h.OnlyBad, "connections with only bad ones",
+		h.Failed, "failed logins", h.Held, "messages held", h.Seen, "different members or names")
+	list("last day: ", d.Good, "good recipients", d.Bad, "bad recipients", d.Trapped, "messages to traps", d.Clean, "clean messages")
+	if !c.LastGood.IsZero() {
+		wrapped(w, "last good recipient: ", ago(c.LastGood, now)+" ago")
+	}
+	if !c.LastLogin.IsZero() {
+		wrapped(w, "last login: ", ago(c.LastLogin, now)+" ago")
+	}
+}

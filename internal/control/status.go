@@ -1,0 +1,85 @@
+package control
+
+import (
+	"fmt"
+	"time"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/ledger"
+	"eximpolicyd/rbl"
+)
+
+// Status is how the daemon does, in the words of status --json.
+type Status struct {
+	Version string           `json:"version"`
+	Started time.Time        `json:"started"`
+	Uptime  int64            `json:"uptime_s"`
+	Mode    string           `json:"mode"` // the most that any rule does
+	Rules   Rules            `json:"rules"`
+	DNS     string           `json:"dns"` // asked, off, or failed
+	Lists   []rbl.ZoneHealth `json:"lists"`
+	Door    acl.Stats        `json:"door"`
+	Memory  *ledger.State    `json:"memory"` // null: nothing is remembered
+	Faults  []Fault          `json:"faults"`
+}
+
+// Rules are the names of the rules by what they do.
+type Rules struct {
+	Enforced []string `json:"enforced"`
+	Observed []string `json:"observed"`
+	Off      []string `json:"off"`
+}
+
+// Fault is what is wrong now. What was wrong once and is over is no fault.
+type Fault struct {
+	What string `json:"what"`
+	Why  string `json:"why,omitempty"`
+	Fix  string `json:"fix,omitempty"`
+}
+
+// The words for the DNS.
+const (
+	DNSAsked  = "asked"
+	DNSOff    = "off"    // as the configuration says
+	DNSFailed = "failed" // it should be asked
+)
+
+// status is that of the daemon, with its memory and what is wrong.
+func (s *Server) status() Status {
+	st := s.Status()
+	if s.Memory != nil {
+		state := s.Memory.State()
+		st.Memory = &state
+	}
+	st.Faults = st.faults()
+	return st
+}
+
+// faults are what is wrong, the worst first.
+func (st *Status) faults() []Fault {
+	faults := []Fault{}
+	add := func(what, why, fix string) { faults = append(faults, Fault{what, why, fix}) }
+	if bypass := st.Door.Bypass; bypass != "" {
+		add("every request is answered with no opinion", "the bypass file stands there: "+bypass, "remove it")
+	}
+	switch m := st.Memory; {
+	case m == nil:
+		add("nothing is remembered across connections, and nobody is banned", "the memory could not be opened", "see the daemon's log")
+	case m.Fault != "":
+		add("what the memory knows is not kept on the disk", m.Fault, m.Fix)
+	}
+	if n := st.Door.Failed; n > 0 {
+		add(fmt.Sprintf("the daemon failed on requests (%d), and had no opinion of them", n),
+			"a mistake of ours", "please report it, with the stack that stands in the daemon's log")
+	}
+	if st.DNS == DNSFailed {
+		add("the DNS is not asked, and no rule that needs it has an opinion", "no DNS server is known",
+			"write the address of a resolver into dns.servers")
+	}
+	for _, h := range st.Lists {
+		if h.State != rbl.OK {
+			add("the list "+h.Zone+" counts nothing: "+h.State.String(), h.Why, h.Fix)
+		}
+	}
+	return faults
+}
