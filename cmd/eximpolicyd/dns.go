@@ -146,6 +146,7 @@ func (s *server) attach(ctx context.Context, c *config.Config, settings *acl.Set
 	if next != nil {
 		settings.DNS = next.dns
 	}
+	s.inForce.Store(&inForce{c, settings})
 	if n := len(c.Own.Domains); next != nil && n > acl.MaxOwnDomains {
 		s.log.Load().Warn("not all MX hosts of own.domains are looked up, it would take too long; name relays in exempt.relay",
 			"domains", n, "looked_up", acl.MaxOwnDomains)

@@ -11,10 +11,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"eximpolicyd/acl"
 	"eximpolicyd/internal/control"
+	"eximpolicyd/policy"
 )
 
 // mtaGroups are the groups that mail servers run as, by system; the first that exists owns the socket.
@@ -72,20 +75,44 @@ func listenControl(path string, log *slog.Logger) *net.UnixListener {
 			return l
 		}
 	}
-	log.Error("the administrator's socket is missing: eximpolicyd lists cannot look into this daemon", "error", err)
+	log.Error("the administrator's socket is missing: no command can look into this daemon or ban anybody", "error", err)
 	return nil
 }
 
 // control answers the administrator until ctx ends.
-func (s *server) control(ctx context.Context, l *net.UnixListener) {
+func (s *server) control(ctx context.Context, l *net.UnixListener, door *acl.Server) {
 	if l == nil {
 		return
 	}
 	log := s.log.Load()
-	srv := control.Server{Lists: s.health, Log: log}
+	started := time.Now()
+	srv := control.Server{
+		Lists: s.health, Status: func() control.Status { return s.status(door, started) }, Memory: s.memory, Log: log,
+	}
 	if err := srv.Serve(ctx, l); err != nil {
 		log.Error("the administrator's socket is closed", "error", err)
 	}
+}
+
+// status returns how the daemon does.
+func (s *server) status(door *acl.Server, started time.Time) control.Status {
+	in := s.inForce.Load()
+	d := in.settings.Decider
+	st := control.Status{
+		Version: version(), Started: started, Uptime: int64(time.Since(started) / time.Second), Mode: d.Mode.String(),
+		Rules: control.Rules{
+			Enforced: byMode(d.Rules, policy.Enforce), Observed: byMode(d.Rules, policy.Observe), Off: byMode(d.Rules, policy.Off),
+		},
+		DNS: control.DNSAsked, Lists: s.health(), Door: door.Stats(),
+	}
+	switch {
+	case s.asking.Load() != nil:
+	case s.noDNS || !in.conf.DNS.Ask:
+		st.DNS = control.DNSOff
+	default:
+		st.DNS = control.DNSFailed
+	}
+	return st
 }
 
 // groupID returns the group of the socket, -1 to leave it as it is: only root can give a socket to any group.

@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,12 +80,10 @@ func (l *lister) run(out, errs io.Writer) error {
 }
 
 // health asks the daemon at the socket named, or at that of the configuration, whose lists are tested if no daemon runs.
-func (l *lister) health(errs io.Writer) ([]rbl.ZoneHealth, error) {
+func (l *lister) health(errs io.Writer) (health []rbl.ZoneHealth, err error) {
 	if l.socket != "" {
-		health, err := askLists(l.socket)
-		if noDaemon(err) {
-			err = fail(exUnavailable, "is eximpolicyd serve running? control.sock stands beside its socket", "no daemon at %s", l.socket)
-		}
+		a := admin{socket: l.socket}
+		err := a.ask(control.Request{Request: control.Lists}, &health)
 		return health, err
 	}
 	conf, err := load(l.config)
@@ -96,9 +91,9 @@ func (l *lister) health(errs io.Writer) ([]rbl.ZoneHealth, error) {
 		return nil, err
 	}
 	socket := controlSocket(conf.Listen.Socket)
-	health, err := askLists(socket)
+	err = control.Ask(socket, control.Request{Request: control.Lists}, &health)
 	if !noDaemon(err) {
-		return health, err
+		return health, noAnswer(socket, err)
 	}
 	fmt.Fprintf(errs, "eximpolicyd: no daemon at %s; these lists are tested now\n", socket)
 	a, err := askingNow(conf)
@@ -107,25 +102,6 @@ func (l *lister) health(errs io.Writer) ([]rbl.ZoneHealth, error) {
 	}
 	defer a.Close()
 	return a.lists.States(), nil
-}
-
-func noDaemon(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// askLists asks the daemon. The error is that of the system if there is none.
-func askLists(socket string) (health []rbl.ZoneHealth, err error) {
-	err = control.Ask(socket, control.Request{Request: control.Lists}, &health)
-	refusal := new(control.Refusal)
-	switch {
-	case errors.As(err, &refusal):
-		return nil, fail(exPermission, "", "the daemon at %s says: %w", socket, err)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fail(exPermission, "ask as root or as the daemon's user", "this user may not open %s", socket)
-	case err != nil && !noDaemon(err):
-		return nil, fail(exUnavailable, "see the daemon's log", "no answer from %s: %w", socket, err)
-	}
-	return health, err
 }
 
 // askingNow makes what asks the DNS and tests its lists.
@@ -181,16 +157,18 @@ func printHealth(out io.Writer, health []rbl.ZoneHealth, now time.Time) error {
 }
 
 // wrapped writes a text below a list, in lines of at most 80 columns.
-func wrapped(w io.Writer, label, text string) {
-	const indent = "    "
-	line := indent + label
+func wrapped(w io.Writer, label, text string) { hanging(w, "    "+label, text) }
+
+// hanging writes a text in lines of at most 80 columns, all but the first indented as far as the label.
+func hanging(w io.Writer, label, text string) {
+	line := label
 	for i, word := range strings.Fields(text) {
 		switch {
 		case i == 0:
 			line += word
 		case len(line)+1+len(word) > 80:
 			fmt.Fprintln(w, line)
-			line = indent + strings.Repeat(" ", len(label)) + word
+			line = strings.Repeat(" ", len(label)) + word
 		default:
 			line += " " + word
 		}
@@ -200,10 +178,15 @@ func wrapped(w io.Writer, label, text string) {
 
 // ago writes how long ago something was, in at most 5 columns.
 func ago(t, now time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case t.IsZero():
+	if t.IsZero() {
 		return "-"
+	}
+	return span(now.Sub(t))
+}
+
+// span writes how long something is, in at most 5 columns.
+func span(d time.Duration) string {
+	switch {
 	case d < time.Second:
 		return "now"
 	case d < time.Minute:

@@ -24,8 +24,9 @@ import (
 // defaultConfig is read when no --config is given and it exists.
 const defaultConfig = "/etc/eximpolicyd/eximpolicyd.toml"
 
-// Exit codes of sysexits(3).
+// Exit codes of sysexits(3), and one of grep's.
 const (
+	exNone        = 1 // what was looked for is not there, as grep says it
 	exUsage       = 64
 	exData        = 65
 	exNoInput     = 66
@@ -85,7 +86,8 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), askCommand(), listsCommand(), configCommand(), snippetsCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), askCommand(), statusCommand(), listsCommand(), banCommand(), allowCommand(),
+		forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), versionCommand())
 	return root
 }
 

@@ -34,6 +34,13 @@ type server struct {
 	asking         atomic.Pointer[asking] // nil: the DNS is not asked
 	own            *own                   // likewise; only run and reload look
 	memory         *ledger.Engine
+	inForce        atomic.Pointer[inForce]
+}
+
+// inForce is what status tells of: a configuration and what was made of it.
+type inForce struct {
+	conf     *config.Config
+	settings *acl.Settings
 }
 
 func serveCommand() *cobra.Command {
@@ -102,7 +109,7 @@ func (s *server) run(out io.Writer) error {
 	s.greet(out, conf, settings.Decider)
 	var loops sync.WaitGroup
 	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen, conf.State) }) // run waits for it; it ends with ctx
-	loops.Go(func() { s.control(ctx, admin) })                            // likewise
+	loops.Go(func() { s.control(ctx, admin, srv) })                       // likewise
 	err = srv.Serve(ctx, l)
 	stop()
 	loops.Wait()

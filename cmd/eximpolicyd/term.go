@@ -24,11 +24,11 @@ func painter(w io.Writer) func(result, text string) string {
 	}
 	return func(result, text string) string {
 		switch result {
-		case "hit", "listed", "error-code", "inert", "world", "hijacked", "timeout":
+		case "hit", "listed", "error-code", "inert", "world", "hijacked", "timeout", "in force", "not saved":
 			return "\x1b[31m" + text + "\x1b[0m"
 		case "applies", "ok":
 			return "\x1b[32m" + text + "\x1b[0m"
-		case "no", "off", "skip", "unknown", "untested":
+		case "no", "off", "skip", "unknown", "untested", "over", "observed":
 			return "\x1b[2m" + text + "\x1b[0m"
 		}
 		return text
