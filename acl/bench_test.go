@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/internal/origin"
 	"eximpolicyd/policy"
 )
@@ -24,8 +25,13 @@ var fullRequest = wire("protocol_state=RCPT", "instance=4711", "client_address=2
 	"msgid_count=", "date_count=", "from_count=", "msgid=", "msgid_size=", "date=", "from=", "list_id=", "spam_score=", "smtp_count=1",
 	"notquit_reason=", "tag=")
 
-// inside is one decision as the server makes it, without its sockets.
+// inside is one decision as the server makes it, without its sockets, and with a memory.
 func inside(tb testing.TB) func() {
+	memory, err := ledger.Open(ledger.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { memory.Close() })
 	d := deciderOf(table(policy.Enforce, policy.Enforce, policy.RFC)...)
 	d.Exempt.Allow, d.Exempt.Deny, d.Exempt.Relay = prefixes("198.51.100.0/24"), prefixes("198.51.100.0/25"), prefixes("198.51.100.0/26")
 	raw := []byte(fullRequest)
@@ -44,6 +50,7 @@ func inside(tb testing.TB) func() {
 		known := live{peer: peer, interfaces: interfaces}
 		known.view = table.note(peer.PID, q, ownAddress(q, interfaces), noon)
 		known.proven = known.view.proven
+		known.recall = Recall{ledger: memory, proven: known.proven, here: known.view.here}
 		ctx, cancel := context.WithTimeout(context.Background(), Budget(q.Stage))
 		dec := d.Decide(ctx, q, noon, &known, false)
 		cancel()

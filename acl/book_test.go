@@ -24,8 +24,7 @@ func newBook() *book { return &book{counts: map[ledger.Key]ledger.Counts{}} }
 
 // recall is the memory of a new connection.
 func (b *book) recall(proven bool) *Recall {
-	var d deeds
-	return &Recall{ledger: b, proven: proven, change: func(f func(*deeds)) { f(&d) }}
+	return &Recall{ledger: b, proven: proven, here: kept{&sync.Mutex{}, &deeds{}}}
 }
 
 var errNoMemory = errors.New("the memory is gone")

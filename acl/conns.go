@@ -86,6 +86,7 @@ type view struct {
 	greetings      []policy.Greeting
 	onlyPostmaster bool
 	paid           bool
+	here           kept
 }
 
 func newConns(p Prover) *conns {
@@ -162,7 +163,7 @@ func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now
 		c.claims.Add(key, e)
 	}
 	e.hear(q, now)
-	return e.view()
+	return c.view(e)
 }
 
 // follow finds the entry of a later request. One that is too old, or of another process with the same number, is no
@@ -176,7 +177,7 @@ func (c *conns) follow(key connKey, start uint64, q *policy.Request, now time.Ti
 		return view{}
 	}
 	e.hear(q, now)
-	v := e.view()
+	v := c.view(e)
 	switch {
 	case q.Stage != policy.Quit && q.Stage != policy.NotQuit:
 	case e.proven: // it has still to be counted, and Exim holds the connection for a while yet, and it must stay the first one's
@@ -194,15 +195,6 @@ func (c *conns) pay(pid int32, q *policy.Request) {
 	defer c.mu.Unlock()
 	if e, ok := c.find(connKey{pid, netip.AddrPortFrom(q.Client, port(q.ClientPort))}); ok {
 		e.paid = true
-	}
-}
-
-// change has f change the deeds of a connection, if that is known. Nothing else can touch it meanwhile.
-func (c *conns) change(pid int32, q *policy.Request, f func(*deeds)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e, ok := c.find(connKey{pid, netip.AddrPortFrom(q.Client, port(q.ClientPort))}); ok {
-		f(&e.deeds)
 	}
 }
 
@@ -293,10 +285,10 @@ func (e *conn) greet(name string, tls bool) {
 	e.greetings = append(list[:len(list):len(list)], g)
 }
 
-func (e *conn) view() view {
+func (c *conns) view(e *conn) view {
 	return view{
 		proven: e.proven, uid: e.uid, greetings: e.greetings,
-		onlyPostmaster: e.accepted > 0 && !e.others, paid: e.paid,
+		onlyPostmaster: e.accepted > 0 && !e.others, paid: e.paid, here: kept{&c.mu, &e.deeds},
 	}
 }
 

@@ -16,7 +16,7 @@ type live struct {
 	proven     bool
 	dns        *DNS
 	own        *OwnDNS
-	recall     *Recall
+	recall     Recall
 	waited     bool // for the DNS, and in vain: the connection has paid
 }
 
@@ -58,7 +58,7 @@ func (l *live) Start(needs policy.Need, q *policy.Request, f *policy.Facts) {
 func (l *live) Proven() bool { return l.proven }
 
 // Recall returns the memory as this request sees it.
-func (l *live) Recall() *Recall { return l.recall }
+func (l *live) Recall() *Recall { return &l.recall }
 
 // ownAddress reports whether a client is this machine.
 func ownAddress(q *policy.Request, interfaces []netip.Addr) bool {

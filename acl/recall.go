@@ -2,10 +2,10 @@ package acl
 
 import (
 	"context"
-	"hash/fnv"
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 
 	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
@@ -17,7 +17,25 @@ import (
 type Recall struct {
 	ledger ledger.Ledger
 	proven bool
-	change func(func(*deeds)) // the deeds of this connection, under its lock; it does nothing for one that is not known
+	here   kept // what this connection has done
+
+	networks []netip.Prefix // of the client
+	tallies  [4]ledger.Tally
+}
+
+// kept are the deeds of a connection, which several requests may change. The zero kept is of one that is not known.
+type kept struct {
+	mu *sync.Mutex
+	*deeds
+}
+
+// change has f change them. Nothing else can touch them meanwhile.
+func (k *kept) change(f func(*deeds)) {
+	if k.deeds != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		f(k.deeds)
+	}
 }
 
 // deeds are what one connection has done. The zero deeds are a new connection's.
@@ -44,13 +62,13 @@ func (r *Recall) Standing(ctx context.Context, client netip.Addr) (s ledger.Stan
 // Count counts what a request is an event of, and fills in what is known then: count, then judge.
 func (r *Recall) Count(ctx context.Context, q *policy.Request, f *policy.Facts) {
 	if r != nil && q.Stage == policy.Mail {
-		r.change(func(p *deeds) { p.here.Trapped, p.held = false, false })
+		r.here.change(func(p *deeds) { p.here.Trapped, p.held = false, false })
 	}
 	if !r.counts(q, f) {
 		return
 	}
 	var add ledger.Delta
-	r.change(func(p *deeds) {
+	r.here.change(func(p *deeds) {
 		add = p.hear(q, f)
 		f.Here = p.here
 	})
@@ -119,7 +137,7 @@ func (r *Recall) Offence(ctx context.Context, q *policy.Request, f *policy.Facts
 		return
 	}
 	var add ledger.Delta
-	r.change(func(p *deeds) {
+	r.here.change(func(p *deeds) {
 		p.here.Offended = true
 		if !p.bad {
 			p.bad, add.OnlyBad = true, 1
@@ -132,7 +150,7 @@ func (r *Recall) Offence(ctx context.Context, q *policy.Request, f *policy.Facts
 // Trap remembers that the message at hand is addressed to a trap.
 func (r *Recall) Trap(q *policy.Request, f *policy.Facts) {
 	if r.counts(q, f) {
-		r.change(func(p *deeds) { p.here.Trapped = true })
+		r.here.change(func(p *deeds) { p.here.Trapped = true })
 	}
 }
 
@@ -146,7 +164,7 @@ func (r *Recall) Pass(ctx context.Context, q *policy.Request, f *policy.Facts) {
 		r.clean(ctx, q.Client)
 	case q.Stage == policy.RCPT && q.Verify == policy.VerifyOK && f.Class.Counted():
 		var add ledger.Delta
-		r.change(func(p *deeds) { add = p.good() })
+		r.here.change(func(p *deeds) { add = p.good() })
 		r.tally(ctx, q.Client, add, nil)
 	}
 }
@@ -164,9 +182,8 @@ func (p *deeds) good() (add ledger.Delta) {
 // clean counts a message that nobody objected to, for its client and of all.
 func (r *Recall) clean(ctx context.Context, client netip.Addr) {
 	one := ledger.Delta{Clean: 1}
-	var room [4]ledger.Tally
-	tallies := append(room[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: one}, ledger.Tally{Key: ledger.Total, Add: one})
-	for _, n := range ledger.Networks(client) {
+	tallies := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: one}, ledger.Tally{Key: ledger.Total, Add: one})
+	for _, n := range r.around(client) {
 		tallies = append(tallies, ledger.Tally{Key: ledger.Of(n), Add: one})
 	}
 	_ = r.ledger.Count(ctx, tallies) // what is not counted is not known, which shields nobody
@@ -182,7 +199,7 @@ func (r *Recall) Held(ctx context.Context, q *policy.Request, f *policy.Facts) p
 		return policy.Maybe[int]{}
 	}
 	t := []ledger.Tally{{Key: ledger.Account(strconv.FormatUint(uint64(uid.Value), 10)), Add: ledger.Delta{Held: 1}}}
-	r.change(func(p *deeds) {
+	r.here.change(func(p *deeds) {
 		if p.held {
 			t[0].Add = ledger.Delta{}
 		}
@@ -212,9 +229,8 @@ const onlyWayIn = 20
 // tally adds to the counts of a client, and, where that is bad, of its networks. It fills in the facts, if there are any
 // to fill in, and reports whether they are known.
 func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta, f *policy.Facts) bool {
-	var room [4]ledger.Tally
-	tallies := append(room[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: add}, ledger.Tally{Key: ledger.Total})
-	networks := ledger.Networks(client)
+	networks := r.around(client)
+	tallies := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: add}, ledger.Tally{Key: ledger.Total})
 	for _, n := range networks {
 		wide := add
 		wide.OnlyBad, wide.Seen, wide.Trapped = 0, 0, 0
@@ -232,7 +248,7 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 	f.Client = triedOf(&tallies[0].Counts)
 	clean, total := tallies[0].Counts.Day.Clean, tallies[1].Counts.Day.Clean
 	f.OnlyWayIn = clean >= onlyWayIn && 2*clean > total
-	f.Networks = f.Networks[:0]
+	f.Networks = make([]policy.Network, 0, 2)
 	for i, n := range networks {
 		factor := 3
 		if n.Bits() == 48 {
@@ -243,6 +259,14 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 	return true
 }
 
+// around returns the networks of the client.
+func (r *Recall) around(client netip.Addr) []netip.Prefix {
+	if r.networks == nil {
+		r.networks = ledger.Networks(client)
+	}
+	return r.networks
+}
+
 func triedOf(c *ledger.Counts) policy.Tried {
 	return policy.Tried{
 		Good: c.Hour.Good, Bad: c.Hour.Bad, OnlyBad: c.Hour.OnlyBad, Failed: c.Hour.Failed, Seen: c.Hour.Seen,
@@ -250,10 +274,11 @@ func triedOf(c *ledger.Counts) policy.Tried {
 	}
 }
 
-// hash16 makes of a text a number that is not 0.
+// hash16 makes of a text a number that is not 0: FNV-1a, folded.
 func hash16(text string) uint16 {
-	h := fnv.New32a()
-	h.Write([]byte(text))
-	sum := h.Sum32()
-	return max(uint16(sum>>16^sum), 1)
+	h := uint32(2166136261)
+	for i := range len(text) {
+		h = (h ^ uint32(text[i])) * 16777619
+	}
+	return max(uint16(h>>16^h), 1)
 }

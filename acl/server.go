@@ -254,8 +254,7 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	known.interfaces = s.interfaces.Addresses(now)
 	known.view = s.conns.note(peer.PID, q, ownAddress(q, known.interfaces), now)
 	known.proven = known.view.proven || !settings.Prove
-	known.recall = &Recall{ledger: settings.Ledger, proven: known.proven,
-		change: func(f func(*deeds)) { s.conns.change(peer.PID, q, f) }}
+	known.recall = Recall{ledger: settings.Ledger, proven: known.proven, here: known.view.here}
 
 	ctx := budget{end: now.Add(Budget(q.Stage))}
 	d := settings.Decider.Decide(&ctx, q, now, &known, false)
