@@ -43,6 +43,7 @@ var parts = []part{
 	{"dead", deadList},
 	{"resolver", resolver},
 	{"cache", cache},
+	{"counters", counters},
 	{"windows", windows},
 }
 
