@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"eximpolicyd/internal/control"
+	"eximpolicyd/internal/origin"
 )
 
 func forgetCommand() *cobra.Command {
@@ -27,6 +29,9 @@ What is known of a larger network stays, and so does the daemon's log. The exit 
 					return fail(exUsage, "", "an account has a name")
 				}
 				q.Account = args[0]
+				if uid, ok := origin.UID(args[0]); ok { // accounts of this machine are counted by uid
+					q.Account = strconv.FormatUint(uint64(uid), 10)
+				}
 			} else {
 				p, err := network(cmd.ErrOrStderr(), args[0])
 				if err != nil {
