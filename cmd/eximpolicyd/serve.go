@@ -114,7 +114,10 @@ func (s *server) run(out io.Writer) error {
 	stop()
 	loops.Wait()
 	s.own.Close()
-	err = errors.Join(err, s.asking.Load().Close(), s.memory.Close())
+	err = errors.Join(err, s.asking.Load().Close())
+	if unsaved := s.memory.Close(); unsaved != nil {
+		s.log.Load().Error("the memory is not saved whole", "error", unsaved)
+	}
 	s.log.Load().Info("stopped")
 	return err
 }
