@@ -22,6 +22,7 @@ type Stats struct {
 type StageStats struct {
 	Stage     string        `json:"stage"`
 	Dunno     uint64        `json:"dunno"`
+	Delay     uint64        `json:"delay"`
 	Defer     uint64        `json:"defer"`
 	Deny      uint64        `json:"deny"`
 	Drop      uint64        `json:"drop"`
@@ -34,7 +35,10 @@ type StageStats struct {
 }
 
 // Decisions returns how many there were.
-func (s *StageStats) Decisions() uint64 { return s.Dunno + s.Defer + s.Deny + s.Drop + s.Freeze }
+func (s *StageStats) Decisions() uint64 { return s.Dunno + s.Delay + s.Refused() }
+
+// Refused returns how many of them let nothing in.
+func (s *StageStats) Refused() uint64 { return s.Defer + s.Deny + s.Drop + s.Freeze }
 
 // counters is what Stats are read from. Each counter is right for itself; together they are not of one instant.
 type counters struct {
@@ -81,8 +85,8 @@ func (s *Server) Stats() Stats {
 		at := &c.stages[i]
 		done := func(a policy.Action) uint64 { return at.actions[a].Load() }
 		line := StageStats{
-			Stage: stage.String(), Dunno: done(policy.Dunno), Defer: done(policy.Defer), Deny: done(policy.Deny),
-			Drop: done(policy.Drop), Freeze: done(policy.Freeze), Would: at.would.Load(), Degraded: at.degraded.Load(),
+			Stage: stage.String(), Dunno: done(policy.Dunno), Delay: done(policy.Delay), Defer: done(policy.Defer),
+			Deny: done(policy.Deny), Drop: done(policy.Drop), Freeze: done(policy.Freeze), Would: at.would.Load(), Degraded: at.degraded.Load(),
 			Synthetic: at.synthetic.Load(), Budget: Budget(stage), Overrun: at.overrun.Load(),
 		}
 		if line.Decisions() > 0 {

@@ -52,6 +52,23 @@ func TestTheServerCountsWhatItHasDone(t *testing.T) {
 	}
 }
 
+func TestEveryActionIsCountedForItself(t *testing.T) {
+	s := &Server{}
+	for a := policy.Dunno; a <= policy.Freeze; a++ {
+		for range 1 << a {
+			s.counters.count(&Decision{Stage: policy.RCPT, Action: a}, false)
+		}
+	}
+	want := StageStats{Stage: "RCPT", Dunno: 1, Delay: 2, Defer: 4, Deny: 8, Drop: 16, Freeze: 32, Budget: Budget(policy.RCPT)}
+	got := s.Stats().Stages
+	if diff := cmp.Diff([]StageStats{want}, got); diff != "" {
+		t.Error(diff)
+	}
+	if want.Decisions() != 63 || want.Refused() != 60 {
+		t.Errorf("%d decisions, %d refused", want.Decisions(), want.Refused())
+	}
+}
+
 func TestThoseTurnedAwayAreCountedByWhy(t *testing.T) {
 	d := open(t, 1, nil)
 	held := d.dial(t)

@@ -106,6 +106,14 @@ func network(errs io.Writer, text string) (netip.Prefix, error) {
 	return p, nil
 }
 
+// shown writes a network for a reader: one address as that.
+func shown(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
 // networks reads all that somebody has typed before anything is done.
 func networks(errs io.Writer, args []string) ([]netip.Prefix, error) {
 	list := make([]netip.Prefix, len(args))
@@ -117,6 +125,14 @@ func networks(errs io.Writer, args []string) ([]netip.Prefix, error) {
 		list[i] = p
 	}
 	return list, nil
+}
+
+// reason refuses what no log and no table could show.
+func reason(because string) error {
+	if err := control.CheckReason(because); err != nil {
+		return fail(exUsage, "", "--because: %w", err)
+	}
+	return nil
 }
 
 // notWide refuses a network that is too wide to be meant, unless it is.
@@ -139,9 +155,9 @@ func dangers(p netip.Prefix, own []netip.Addr) []string {
 	a := p.Addr()
 	switch {
 	case a.IsLoopback():
-		list = append(list, fmt.Sprintf("%s is this machine itself: every program here that submits mail over it is shut out", p))
+		list = append(list, fmt.Sprintf("%s is this machine itself: every program here that submits mail over it is shut out", shown(p)))
 	case policy.Private(a):
-		list = append(list, fmt.Sprintf("%s is private: behind a proxy or a NAT every client there may come from it, and all of them are shut out", p))
+		list = append(list, fmt.Sprintf("%s is private: behind a proxy or a NAT every client there may come from it, and all of them are shut out", shown(p)))
 	}
 	return list
 }

@@ -81,6 +81,9 @@ func (a *allower) list(out io.Writer) error {
 }
 
 func (a *allower) add(out, errs io.Writer, args []string) error {
+	if err := reason(a.because); err != nil {
+		return err
+	}
 	list, err := networks(errs, args)
 	if err != nil {
 		return err
@@ -102,7 +105,7 @@ func (a *allower) add(out, errs io.Writer, args []string) error {
 			unsaved++
 			saved = ", not saved yet"
 		}
-		if _, err := fmt.Fprintf(out, "%s is allowed %s%s\n", made.Network, ending(made.Until, made.Left), saved); err != nil {
+		if _, err := fmt.Fprintf(out, "%s is allowed %s%s\n", shown(made.Network), ending(made.Until, made.Left), saved); err != nil {
 			return err
 		}
 	}
@@ -125,10 +128,10 @@ func (a *allower) remove(out, errs io.Writer, args []string) error {
 		}
 		if !gone.Known {
 			missing++
-			fmt.Fprintf(errs, "eximpolicyd: note: %s was not allowed\n", p)
+			fmt.Fprintf(errs, "eximpolicyd: note: %s was not allowed\n", shown(p))
 			continue
 		}
-		if _, err := fmt.Fprintf(out, "%s is no longer allowed\n", p); err != nil {
+		if _, err := fmt.Fprintf(out, "%s is no longer allowed\n", shown(p)); err != nil {
 			return err
 		}
 	}

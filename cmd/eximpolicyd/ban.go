@@ -67,7 +67,7 @@ func (b *banner) addCommand() *cobra.Command {
 		Use:   "add ADDRESS|PREFIX...",
 		Short: "ban a network",
 		Long: `Ban a network, in place of an earlier ban of yours; what rules have done stays beneath it. A client of IPv6 is a /64.
-Users who authenticate, relays of the configuration and allowed networks stay in.
+Users who authenticate on a submission port, relays of the configuration and allowed networks stay in.
 
 The exit code is 0 if the ban is in force and on the disk, and 75 if it is in force and not saved: a restart would
 forget it. It is then tried again until it is.`,
@@ -126,6 +126,9 @@ func printJSON[T any](out io.Writer, things []T) error {
 }
 
 func (b *banner) add(out, errs io.Writer, args []string) error {
+	if err := reason(b.because); err != nil {
+		return err
+	}
 	list, err := networks(errs, args)
 	if err != nil {
 		return err
@@ -160,7 +163,7 @@ func (b *banner) tellAdded(out, errs io.Writer, made *control.Ban) error {
 	if !made.Durable {
 		saved = ", not saved yet"
 	}
-	if _, err := fmt.Fprintf(out, "%s is banned %s%s\n", made.Network, ending(made.Until, made.Left), saved); err != nil {
+	if _, err := fmt.Fprintf(out, "%s is banned %s%s\n", shown(made.Network), ending(made.Until, made.Left), saved); err != nil {
 		return err
 	}
 	var r control.Reasons
@@ -168,7 +171,7 @@ func (b *banner) tellAdded(out, errs io.Writer, made *control.Ban) error {
 		return err
 	}
 	for _, a := range r.Allowed {
-		fmt.Fprintf(errs, "eximpolicyd: note: %s is allowed and stays in; eximpolicyd allow remove %s takes that back\n", a.Network, a.Network)
+		fmt.Fprintf(errs, "eximpolicyd: note: %s is allowed and stays in; eximpolicyd allow remove %s takes that back\n", shown(a.Network), shown(a.Network))
 	}
 	return nil
 }
@@ -203,7 +206,7 @@ func (b *banner) remove(out, errs io.Writer, args []string) error {
 			continue
 		}
 		for _, ban := range lifted.Bans {
-			if _, err := fmt.Fprintf(out, "%s is no longer banned%s\n", ban.Network, by(&ban)); err != nil {
+			if _, err := fmt.Fprintf(out, "%s is no longer banned by %s\n", shown(ban.Network), ban.Rule); err != nil {
 				return err
 			}
 		}
@@ -216,7 +219,7 @@ func (b *banner) remove(out, errs io.Writer, args []string) error {
 
 // tellAround says which bans cover a network, or lie in it, when it has none itself.
 func (b *banner) tellAround(errs io.Writer, p netip.Prefix) error {
-	fmt.Fprintf(errs, "eximpolicyd: note: there is no ban of %s\n", p)
+	fmt.Fprintf(errs, "eximpolicyd: note: there is no ban of %s\n", shown(p))
 	var r control.Reasons
 	if err := b.ask(control.Request{Request: control.Why, Network: p}, &r); err != nil {
 		return err
@@ -226,17 +229,9 @@ func (b *banner) tellAround(errs io.Writer, p netip.Prefix) error {
 		if ban.Network.Bits() < p.Bits() {
 			where = "covers it"
 		}
-		fmt.Fprintf(errs, "eximpolicyd: note: %s, which %s, has one\n", ban.Network, where)
+		fmt.Fprintf(errs, "eximpolicyd: note: %s, which %s, has one\n", shown(ban.Network), where)
 	}
 	return nil
-}
-
-// by says whose ban it is.
-func by(b *control.Ban) string {
-	if b.Level == 0 {
-		return " by you"
-	}
-	return " by " + b.Rule
 }
 
 // ending says until when something lasts, on the clock of this machine.
@@ -244,7 +239,7 @@ func ending(until time.Time, left int64) string {
 	if until.IsZero() {
 		return "for ever"
 	}
-	return fmt.Sprintf("until %s (%s)", clock(until), span(time.Duration(left)*time.Second))
+	return fmt.Sprintf("until %s (in %s)", clock(until), span(time.Duration(left)*time.Second))
 }
 
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }

@@ -80,7 +80,7 @@ func printBans(out io.Writer, bans []control.Ban, now time.Time) error {
 		if b.Level > 0 {
 			level = strconv.Itoa(b.Level)
 		}
-		line(b.Network.String(), standing(b), level, ago(b.Made, now), left(b.Active, b.Left), b.Rule)
+		line(shown(b.Network), standing(b), level, ago(b.Made, now), left(b.Active, b.Left), b.Rule)
 		if b.Because != "" {
 			wrapped(w, "because: ", b.Because)
 		}
@@ -120,7 +120,7 @@ func printAllowed(out io.Writer, allowed []control.Allowed, now time.Time) error
 		if !a.Durable {
 			saved = "no"
 		}
-		line(a.Network.String(), ago(a.Made, now), left(true, a.Left), saved)
+		line(shown(a.Network), ago(a.Made, now), left(true, a.Left), saved)
 		if a.Because != "" {
 			wrapped(w, "because: ", a.Because)
 		}

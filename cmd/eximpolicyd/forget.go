@@ -59,9 +59,9 @@ func tellForgotten(out io.Writer, q *control.Request, gone *control.Erased) erro
 		_, err := fmt.Fprintf(out, "forgotten: the counters of the account %q\n", q.Account)
 		return err
 	case gone.Bans+gone.Allowed+gone.Counters == 0 && !gone.Unsaved.Unsaved:
-		return fail(exNone, "", "nothing was remembered of %s", q.Network)
+		return fail(exNone, "", "nothing was remembered of %s", shown(q.Network))
 	}
-	if _, err := fmt.Fprintf(out, "forgotten of %s: %s, %s, %s\n", q.Network, many(gone.Bans, "ban"),
+	if _, err := fmt.Fprintf(out, "forgotten of %s: %s, %s, %s\n", shown(q.Network), many(gone.Bans, "ban"),
 		many(gone.Allowed, "allowed network"), many(gone.Counters, "counter")); err != nil {
 		return err
 	}

@@ -184,6 +184,15 @@ func ago(t, now time.Time) string {
 	return span(now.Sub(t))
 }
 
+// since says how long ago something was, in words.
+func since(t, now time.Time) string {
+	text := ago(t, now)
+	if text == "now" {
+		return "just now"
+	}
+	return text + " ago"
+}
+
 // span writes how long something is, in at most 5 columns.
 func span(d time.Duration) string {
 	switch {

@@ -88,7 +88,7 @@ func printStatus(out io.Writer, st *control.Status, now time.Time) error {
 // listsInShort counts the lists by state; which of them are not well stands among the faults.
 func listsInShort(st *control.Status) string {
 	if len(st.Lists) == 0 {
-		return map[string]string{control.DNSAsked: "none", control.DNSOff: "none, dns.ask is off", control.DNSFailed: "none, the DNS is not asked"}[st.DNS]
+		return map[string]string{control.DNSAsked: "none", control.DNSOff: "none, the DNS is off", control.DNSFailed: "none, the DNS is not asked"}[st.DNS]
 	}
 	var counts [rbl.Timeout + 1]int
 	for _, h := range st.Lists {
@@ -121,7 +121,7 @@ func memoryInShort(m *ledger.State, now time.Time) string {
 	if m.Snapshot.IsZero() {
 		return text + " in " + m.Dir + ", the counters never"
 	}
-	return text + " in " + m.Dir + ", the counters " + ago(m.Snapshot, now) + " ago"
+	return text + " in " + m.Dir + ", the counters " + since(m.Snapshot, now)
 }
 
 // printStages writes a table of at most 80 columns.
@@ -141,7 +141,7 @@ func printStages(w io.Writer, stages []acl.StageStats) {
 	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	for i := range stages {
 		s := &stages[i]
-		line(s.Stage, number(s.Decisions()), number(s.Decisions()-s.Dunno), number(s.Would), number(s.Degraded), number(s.Synthetic),
+		line(s.Stage, number(s.Decisions()), number(s.Refused()), number(s.Would), number(s.Degraded), number(s.Synthetic),
 			number(s.Overrun), s.Budget.String())
 	}
 }

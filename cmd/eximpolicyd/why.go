@@ -54,13 +54,13 @@ asked about; else 1.`,
 func shutOut(r *control.Reasons) error {
 	for _, a := range r.Allowed {
 		if a.Network.Bits() <= r.Network.Bits() {
-			return fail(exNone, "", "%s is let in: %s is allowed", r.Network, a.Network)
+			return fail(exNone, "", "%s is let in: %s is allowed", shown(r.Network), shown(a.Network))
 		}
 	}
 	if slices.ContainsFunc(r.Bans, func(b control.Ban) bool { return b.Active && b.Enforced }) {
 		return nil
 	}
-	return fail(exNone, "", "no ban is in force for %s", r.Network)
+	return fail(exNone, "", "no ban is in force for %s", shown(r.Network))
 }
 
 // printReasons writes a paragraph for each ban and network.
@@ -70,45 +70,47 @@ func printReasons(out io.Writer, r *control.Reasons, now time.Time) error {
 	for i := range r.Bans {
 		b := &r.Bans[i]
 		what := map[string]string{"over": "was banned", "observed": "would be banned", "in force": "is banned", "not saved": "is banned"}
-		fmt.Fprintf(w, "%s %s by %s%s\n", b.Network, paint(standing(b), what[standing(b)]), b.Rule, level(b))
-		entry(w, b.Because, b.Made, b.Until, b.Durable, now)
+		fmt.Fprintf(w, "%s %s\n", shown(b.Network), paint(standing(b), what[standing(b)]))
+		wrapped(w, "by: ", maker(b))
+		entry(w, b.Because, b.Made, b.Until, b.Left, b.Durable, now)
 	}
 	for i := range r.Allowed {
 		a := &r.Allowed[i]
-		fmt.Fprintf(w, "%s is %s\n", a.Network, paint("ok", "allowed"))
-		entry(w, a.Because, a.Made, a.Until, a.Durable, now)
+		fmt.Fprintf(w, "%s is %s\n", shown(a.Network), paint("ok", "allowed"))
+		entry(w, a.Because, a.Made, a.Until, a.Left, a.Durable, now)
 	}
 	if r.More {
 		fmt.Fprintln(w, "and more networks within, which eximpolicyd ban list --all shows")
 	}
 	for i := range r.Counts {
 		c := &r.Counts[i]
-		fmt.Fprintf(w, "%s is counted\n", c.Network)
+		fmt.Fprintf(w, "%s is counted\n", shown(c.Network))
 		counts(w, &c.Counts, now)
 	}
 	return w.Flush()
 }
 
-func level(b *control.Ban) string {
+// maker says who has made a ban.
+func maker(b *control.Ban) string {
 	if b.Level == 0 {
-		return ""
+		return "an administrator"
 	}
-	return fmt.Sprintf(", level %d of %d", b.Level, ledger.MaxLevel)
+	return fmt.Sprintf("%s, level %d of %d", b.Rule, b.Level, ledger.MaxLevel)
 }
 
 // entry writes what a ban and an allowed network have in common.
-func entry(w io.Writer, because string, made, until time.Time, durable bool, now time.Time) {
+func entry(w io.Writer, because string, made, until time.Time, left int64, durable bool, now time.Time) {
 	if because != "" {
 		wrapped(w, "because: ", because)
 	}
-	wrapped(w, "since: ", fmt.Sprintf("%s (%s ago)", clock(made), ago(made, now)))
+	wrapped(w, "since: ", clock(made)+" ("+since(made, now)+")")
 	switch {
 	case until.IsZero():
 		wrapped(w, "until: ", "for ever")
-	case now.Before(until):
-		wrapped(w, "until: ", fmt.Sprintf("%s (in %s)", clock(until), span(until.Sub(now))))
+	case left > 0:
+		wrapped(w, "until: ", fmt.Sprintf("%s (in %s)", clock(until), span(time.Duration(left)*time.Second)))
 	default:
-		wrapped(w, "until: ", fmt.Sprintf("%s (%s ago)", clock(until), ago(until, now)))
+		wrapped(w, "until: ", clock(until)+" ("+since(until, now)+")")
 	}
 	saved := "yes"
 	if !durable {
@@ -135,9 +137,9 @@ func counts(w io.Writer, c *ledger.Counts, now time.Time) {
 		h.Failed, "failed logins", h.Held, "messages held", h.Seen, "different members or names")
 	list("last day: ", d.Good, "good recipients", d.Bad, "bad recipients", d.Trapped, "messages to traps", d.Clean, "clean messages")
 	if !c.LastGood.IsZero() {
-		wrapped(w, "last good recipient: ", ago(c.LastGood, now)+" ago")
+		wrapped(w, "last good recipient: ", since(c.LastGood, now))
 	}
 	if !c.LastLogin.IsZero() {
-		wrapped(w, "last login: ", ago(c.LastLogin, now)+" ago")
+		wrapped(w, "last login: ", since(c.LastLogin, now))
 	}
 }

@@ -50,7 +50,7 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 func (q *Request) check() error {
 	switch q.Request {
 	case Bar, Allow:
-		if err := checkReason(q.Because); err != nil {
+		if err := CheckReason(q.Because); err != nil {
 			return err
 		}
 		if err := check(q.Network); err != nil || q.Wide {

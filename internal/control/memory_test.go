@@ -113,6 +113,30 @@ func TestABanIsMadeShownExplainedAndLifted(t *testing.T) {
 
 var prefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 
+func TestTheLogTellsWhatAnAdministratorChangesButNotWhomHeWantsForgotten(t *testing.T) {
+	memory, err := ledger.Open(ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, log := started(t, &Server{Memory: memory})
+	do[Ban](t, socket, Request{Request: Bar, Network: network("192.0.2.7/32"), Seconds: 60, Because: "a reason"})
+	lines[Ban](t, socket, Request{Request: Bans})
+	do[Erased](t, socket, Request{Request: Forget, Network: network("192.0.2.7/32")})
+	do[Erased](t, socket, Request{Request: Forget, Account: "alice"})
+	want := []string{`request=ban uid=0 network=192.0.2.7/32 for_s=60 because="a reason"`, "request=forget uid=0\n", "request=forget uid=0\n"}
+	got := strings.ReplaceAll(log.String(), fmt.Sprintf("uid=%d", os.Getuid()), "uid=0")
+	for _, w := range want {
+		before, after, found := strings.Cut(got, w)
+		if !found || strings.Count(before, "\n") > 0 && !strings.HasSuffix(w, "\n") {
+			t.Errorf("no %q in the log:\n%s", w, log.String())
+		}
+		got = after
+	}
+	if strings.Contains(log.String(), "alice") || strings.Count(log.String(), "192.0.2.7") != 1 || strings.Contains(log.String(), "bans") {
+		t.Errorf("the log:\n%s", log.String())
+	}
+}
+
 func TestWhatIsOverIsShownOnlyWhenItIsAskedFor(t *testing.T) {
 	socket, _, clock := remembering(t, "")
 	do[Ban](t, socket, Request{Request: Bar, Network: network("192.0.2.7/32"), Seconds: 60})

@@ -125,8 +125,8 @@ func CheckWide(p netip.Prefix) error {
 	return nil
 }
 
-// checkReason wants a reason of one printable line.
-func checkReason(text string) error {
+// CheckReason wants a reason of one printable line.
+func CheckReason(text string) error {
 	switch {
 	case len(text) > ledger.MaxBecause:
 		return fmt.Errorf("the reason has %d octets, and at most %d are kept", len(text), ledger.MaxBecause)

@@ -136,7 +136,7 @@ func TestAReasonIsOnePrintableLine(t *testing.T) {
 		strings.Repeat("x", ledger.MaxBecause+1): false, "two\nlines": false, "\x1b[31mred": false, "\xff": false, "tab\there": false,
 		"right \u202e to left": false,
 	} {
-		if got := checkReason(text) == nil; got != want {
+		if got := CheckReason(text) == nil; got != want {
 			t.Errorf("%q: %v", text, got)
 		}
 	}

@@ -149,7 +149,27 @@ func (s *Server) serve(ctx context.Context, c *paced, t *talk) (any, error) {
 	if err := json.Unmarshal(line, &q); err != nil {
 		return nil, refuse(Wrong, "no request in JSON: %w", err)
 	}
-	return s.do(ctx, &q, in, t)
+	reply, err := s.do(ctx, &q, in, t)
+	s.note(&q, uid, err)
+	return reply, err
+}
+
+// note writes down what an administrator has changed. Whom he wanted forgotten is not written down.
+func (s *Server) note(q *Request, uid int, err error) {
+	about := []any{"request", q.Request, "uid", uid}
+	switch q.Request {
+	case Bar, Allow:
+		about = append(about, "network", q.Network, "for_s", q.Seconds, "because", q.Because)
+	case Unban, Disallow:
+		about = append(about, "network", q.Network)
+	case Forget, Import:
+	default:
+		return
+	}
+	if err != nil {
+		about = append(about, "error", err)
+	}
+	s.Log.Info("an administrator", about...)
 }
 
 // refuse makes an error that the administrator is told with its kind.

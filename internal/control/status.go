@@ -51,6 +51,10 @@ func (s *Server) status() Status {
 		state := s.Memory.State()
 		st.Memory = &state
 	}
+	for _, list := range []*[]string{&st.Rules.Enforced, &st.Rules.Observed, &st.Rules.Off} {
+		*list = append([]string{}, *list...) // none is [], not null
+	}
+	st.Lists = append([]rbl.ZoneHealth{}, st.Lists...)
 	st.Faults = st.faults()
 	return st
 }
