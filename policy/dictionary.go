@@ -199,7 +199,7 @@ func (s *Dictionary) trap(relays map[string][]string) Judge {
 			return notKnown()
 		case !f.Here.Trapped, f.Client.Trapped < most:
 			return Pass()
-		case l.why != "":
+		case l.why != "" && !l.observed:
 			return Verdict{Reason: strconv.Itoa(f.Client.Trapped) + " messages to traps; passed: " + l.why}
 		default:
 			v := hit("mail from your address is not wanted", "%d messages to spam traps within a day", f.Client.Trapped)
