@@ -76,7 +76,8 @@ func mailFrom(t *testing.T, s *rig.Site, client, helo, sender, recipient string)
 func unfolded(r rig.Reply) string {
 	lines := strings.Split(r.Text, "\n")
 	for i, l := range lines[1:] {
-		lines[i+1] = strings.TrimPrefix(l[min(4, len(l)):], "5.7.1 ")
+		l = l[min(4, len(l)):]
+		lines[i+1] = strings.TrimPrefix(strings.TrimPrefix(l, "5.7.1 "), "4.7.1 ")
 	}
 	return strings.Join(lines, " ")
 }

@@ -46,6 +46,15 @@ type Decision struct {
 	Degraded      bool        `json:"degraded"`
 }
 
+// A Ban is one that a decision line says was made.
+type Ban struct {
+	Network string `json:"network"`
+	Level   int    `json:"level"`
+	Mode    string `json:"mode"`
+	Rule    string `json:"rule"`
+	Durable string `json:"durable"`
+}
+
 // Serve starts a daemon on the site's socket with a configuration and more
 // flags, and returns when it listens. The configuration must not have a table
 // [log]: that is ours, and log.level is debug, so that every stage has a line.
@@ -127,6 +136,24 @@ func (d *Daemon) Decisions() ([]Decision, error) {
 		list = append(list, one)
 	}
 	slices.SortStableFunc(list, func(a, b Decision) int { return strings.Compare(a.ID, b.ID) })
+	return list, nil
+}
+
+// Bans returns the bans that were made so far, in the order of the log. A decision may make several.
+func (d *Daemon) Bans() ([]Ban, error) {
+	var list []Ban
+	for line := range strings.Lines(d.Log()) {
+		if !strings.HasSuffix(line, "\n") {
+			break // not whole yet
+		}
+		for _, part := range strings.Split(line, `"ban":`)[1:] {
+			var one Ban
+			if err := json.NewDecoder(strings.NewReader(part)).Decode(&one); err != nil {
+				return nil, fmt.Errorf("rig: decision line %q: %w", line, err)
+			}
+			list = append(list, one)
+		}
+	}
 	return list, nil
 }
 

@@ -166,7 +166,7 @@ func (s *Site) Start() error {
 		if err != nil {
 			return err
 		}
-		p, err := begin(s.command("/", "exim4", "-bdf", "-oX", "127.0.0.1."+strconv.Itoa(port)), filepath.Join(s.dir, "exim.out"))
+		p, err := begin(s.command("/", "exim4", "-bdf", "-oX", s.interfaces(port)), filepath.Join(s.dir, "exim.out"))
 		if err != nil {
 			return err
 		}
@@ -192,6 +192,21 @@ func (s *Site) Start() error {
 	}
 }
 
+// interfaces are where Exim listens, as it reads them.
+func (s *Site) interfaces(port int) string {
+	list := fmt.Sprintf("<; [127.0.0.1]:%d", port)
+	if s.cfg.Own != "" {
+		list += fmt.Sprintf(" ; [%s]:%d", s.cfg.Own, port)
+	}
+	for _, known := range s.cfg.Ports {
+		list += fmt.Sprintf(" ; [%s]:%d", ownLoopback(port), known)
+	}
+	return list
+}
+
+// ownLoopback is an address where a site has every port to itself: whoever has the port at 127.0.0.1 has it.
+func ownLoopback(port int) string { return fmt.Sprintf("127.25.%d.%d", port>>8, port&0xff) }
+
 // Stop ends the listener; sessions go on to their end. The site can Start again.
 func (s *Site) Stop() error {
 	if s.daemon == nil {
@@ -204,3 +219,6 @@ func (s *Site) Stop() error {
 
 // Addr is where Exim listens, host and port.
 func (s *Site) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// At is where Exim listens on one of Config.Ports, host and port.
+func (s *Site) At(port int) string { return net.JoinHostPort(ownLoopback(s.port), strconv.Itoa(port)) }

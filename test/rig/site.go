@@ -22,6 +22,10 @@ type Config struct {
 	Nameserver string
 	// RelayHosts are added to relay_from_hosts.
 	RelayHosts []string
+	// Ports are more that Exim listens on, 25 or 587 say, at a loopback address of the site's own: see At.
+	Ports []int
+	// Own is an address of this machine, for Exim to listen at too, on the port of Addr.
+	Own string
 	// Main holds lines for the main section, ACL whole ACLs for the ACL section.
 	Main, ACL string
 	// LocalDomains is added to the list of local domains, for one whose lookup fails say.

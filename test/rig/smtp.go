@@ -26,12 +26,14 @@ type Reply struct {
 
 // Connect opens a connection to a site. With a client address Exim believes it
 // comes from there (PROXY protocol); without one it comes from 127.0.0.1.
-func (s *Site) Connect(client netip.AddrPort) (net.Conn, error) {
+func (s *Site) Connect(client netip.AddrPort) (net.Conn, error) { return connect(s.Addr(), client) }
+
+func connect(addr string, client netip.AddrPort) (net.Conn, error) {
 	d := net.Dialer{Timeout: patience}
 	if client.IsValid() {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(ProxyFrom)}
 	}
-	conn, err := d.Dial("tcp4", s.Addr())
+	conn, err := d.Dial("tcp4", addr)
 	if err != nil {
 		return nil, fmt.Errorf("rig: %w", err)
 	}
@@ -49,7 +51,10 @@ func (s *Site) Connect(client netip.AddrPort) (net.Conn, error) {
 
 // Dial opens a session and reads the greeting. client is "" for 127.0.0.1, or
 // an address, or address:port.
-func (s *Site) Dial(client string) (*Session, Reply, error) {
+func (s *Site) Dial(client string) (*Session, Reply, error) { return DialAt(s.Addr(), client) }
+
+// DialAt opens a session at another address of a site, likewise.
+func DialAt(addr, client string) (*Session, Reply, error) {
 	var from netip.AddrPort
 	if client != "" {
 		var err error
@@ -61,7 +66,7 @@ func (s *Site) Dial(client string) (*Session, Reply, error) {
 			from = netip.AddrPortFrom(addr, 40000)
 		}
 	}
-	conn, err := s.Connect(from)
+	conn, err := connect(addr, from)
 	if err != nil {
 		return nil, Reply{}, err
 	}
