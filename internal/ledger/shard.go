@@ -14,7 +14,7 @@ type shard struct {
 	index  []slot // a power of two of them, at most three quarters are taken
 	n      int    // records
 	most   int
-	hand   int      // the record that may go next
+	hand   int      // the record that may go next, once the shard is full
 	_      [64]byte // two shards share no cache line
 }
 
@@ -108,9 +108,6 @@ func (s *shard) remove(at int) {
 	if last%chunkRecords == 0 {
 		s.chunks[last/chunkRecords] = nil
 		s.chunks = s.chunks[:last/chunkRecords]
-	}
-	if s.hand >= s.n {
-		s.hand = 0
 	}
 }
 

@@ -187,6 +187,17 @@ func TestGoodAndLoginAreRememberedForTheirTime(t *testing.T) {
 	}
 }
 
+func TestAClockThatGoesBackTakesNothingBack(t *testing.T) {
+	table := newTable(1000)
+	later := noon.Add(30 * time.Minute)
+	counting(table, noon, aClient(), Delta{Bad: 1})
+	counting(table, later, aClient(), Delta{Good: 1, Login: true})
+	c := counting(table, noon.Add(-time.Hour), aClient(), Delta{Good: 1, Login: true})
+	if want := (Counts{Hour: Hour{Good: 2, Bad: 1}, Day: Day{Good: 2, Bad: 1}, LastGood: later, LastLogin: later}); c != want {
+		t.Error(cmp.Diff(want, c))
+	}
+}
+
 func TestAKeyOfWhichNothingIsLeftBeginsAnew(t *testing.T) {
 	table := newTable(1000)
 	counting(table, noon, aClient(), Delta{Bad: 1})
@@ -216,6 +227,9 @@ func TestATallyThatAddsNothingLeavesNoTrace(t *testing.T) {
 		t.Error("what was only read has changed")
 	}
 	counting(table, now, third, Delta{Bad: 1})
+	if !table.changed() {
+		t.Error("what was counted has not changed")
+	}
 	if table.read(now, first).Day.Bad != 0 || table.read(now, second).Day.Bad != 1 {
 		t.Error("who was only read was taken for one that came again")
 	}
@@ -267,6 +281,13 @@ func TestForgettingANetworkForgetsAllWithinAndNothingElse(t *testing.T) {
 		p := netip.MustParsePrefix(within)
 		if got := table.forget(p); got != want || table.keys() != all-want || table.changed() != (want > 0) {
 			t.Errorf("%s: %d, want %d; %d left", within, got, want, table.keys())
+		}
+		for i := range table.shards {
+			for place := table.shards[i].n; place < len(table.shards[i].chunks)*chunkRecords; place++ {
+				if *table.shards[i].record(place) != (record{}) {
+					t.Fatalf("%s: what was forgotten is still in memory", within)
+				}
+			}
 		}
 		for _, k := range keys {
 			kept := table.read(noon, Of(netip.MustParsePrefix(k))).Hour.Bad

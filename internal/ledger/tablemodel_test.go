@@ -198,7 +198,7 @@ func (m model) restart(now time.Time) {
 
 func modelKeys() []Key {
 	keys := []Key{{}, Total, Account("alice"), Domain("example.org"), Of(netip.MustParsePrefix("2001:db8::/48"))}
-	for i := range 20 {
+	for i := range 43 {
 		keys = append(keys, Of(netip.MustParsePrefix(fmt.Sprintf("192.0.2.%d/32", i))))
 	}
 	return keys
@@ -232,13 +232,17 @@ func TestTheTableCountsAsANaiveModelDoes(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		most int
+		keys []Key
 	}{
-		{"with room for ten keys", 10},
-		{"with room for all", 1000},
+		{"with room for half of the keys", 24, modelKeys()}, // in an index of 32
+		{"with room for all", 1000, modelKeys()[:4]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
-				w := &modelWorld{table: newTable(c.most), model: model{}, now: noon, keys: modelKeys(), evicts: c.most < 25}
+				w := &modelWorld{table: newTable(c.most), model: model{}, now: noon, keys: c.keys, evicts: c.most < len(c.keys)}
+				if w.evicts {
+					w.fill(t)
+				}
 				t.Repeat(map[string]func(*rapid.T){
 					"count":   w.count,
 					"forget":  w.forget,
@@ -258,6 +262,14 @@ type modelWorld struct {
 	now    time.Time
 	keys   []Key
 	evicts bool
+}
+
+// fill counts all keys, so that the table is full.
+func (w *modelWorld) fill(t *rapid.T) {
+	for _, k := range w.keys {
+		w.counted(t, []Tally{{Key: k, Add: Delta{Bad: 1}}})
+		w.evicted(t, k)
+	}
 }
 
 func (w *modelWorld) count(t *rapid.T) {
@@ -323,10 +335,7 @@ func (w *modelWorld) restart(t *rapid.T) {
 	if err := w.table.save(&saved, w.now); err != nil {
 		t.Fatal(err)
 	}
-	next := newTable(1000)
-	if w.evicts {
-		next = newTable(10)
-	}
+	next := newTable(w.table.most())
 	if err := next.load(bytes.NewReader(saved.Bytes()), w.now); err != nil {
 		t.Fatal(err)
 	}
