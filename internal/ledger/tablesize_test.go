@@ -15,7 +15,7 @@ func TestAKeyTakesLessThanAHundredOctets(t *testing.T) {
 	}
 	scale := uint32(1)
 	if raceDetector {
-		scale = 8
+		scale = 4
 	}
 	for _, keys := range []uint32{600_000 / scale, 800_000 / scale, 1_000_000 / scale} {
 		before := inUse()
