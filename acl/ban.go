@@ -39,7 +39,7 @@ func (c *deciding) banned() bool {
 
 // shutsOut objects for a ban and reports whether that decides.
 func (c *deciding) shutsOut(b *ledger.Ban) bool {
-	mode, graced := c.modeOf(b)
+	mode, graced := c.modeOf(b, c.f.Now)
 	why := describeBan(b)
 	switch {
 	case mode == policy.Off:
@@ -82,17 +82,23 @@ func describeBan(b *ledger.Ban) string {
 
 // modeOf returns what a ban may do now: no more than when it was made, and no more than its rule may now. graced says that
 // the rule refuses for now only.
-func (c *deciding) modeOf(b *ledger.Ban) (mode policy.Mode, graced bool) {
-	mode = c.Mode
+func (d *Decider) modeOf(b *ledger.Ban, now time.Time) (mode policy.Mode, graced bool) {
+	mode = d.Mode
 	if !b.Enforced {
 		mode = mode.Cap(policy.Observe)
 	}
-	for i := range c.Rules {
-		if r := &c.Rules[i]; r.Name == b.Rule {
-			return mode.Cap(r.Mode), c.f.Now.Before(r.GraceUntil)
+	for i := range d.Rules {
+		if r := &d.Rules[i]; r.Name == b.Rule {
+			return mode.Cap(r.Mode), now.Before(r.GraceUntil)
 		}
 	}
 	return mode, false
+}
+
+// Refuses reports whether a ban shuts out while it is in force: it was made to, and may do so still.
+func (d *Decider) Refuses(b *ledger.Ban) bool {
+	mode, _ := d.modeOf(b, time.Time{})
+	return mode == policy.Enforce
 }
 
 // banAnswer is what a ban answers at this stage. The lower levels refuse for now, and at RCPT only, where an

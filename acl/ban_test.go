@@ -245,3 +245,27 @@ func TestABanIsLoggedWithWhetherItIsOnTheDisk(t *testing.T) {
 		}
 	}
 }
+
+func TestABanRefusesNoMoreThanItsRuleDoes(t *testing.T) {
+	enforced := says(made("p", 99, atRCPT), "enforced", policy.Enforce, deny)
+	observed := says(made("p", 99, atRCPT), "observed", policy.Observe, deny)
+	all, dry := deciderOf(enforced, observed), deciderOf(enforced, observed)
+	dry.Mode = policy.Observe
+	for _, c := range []struct {
+		name string
+		d    *Decider
+		ban  ledger.Ban
+		want bool
+	}{
+		{"one that was made to observe", all, ledger.Ban{Rule: enforced.Name}, false},
+		{"one of a rule that observes now", all, ledger.Ban{Rule: observed.Name, Enforced: true}, false},
+		{"one of a daemon that observes", dry, ledger.Ban{Rule: enforced.Name, Enforced: true}, false},
+		{"an administrator's, of a daemon that observes", dry, ledger.Ban{Rule: ledger.Admin, Enforced: true}, false},
+		{"one of a rule that refuses", all, ledger.Ban{Rule: enforced.Name, Enforced: true}, true},
+		{"an administrator's", all, ledger.Ban{Rule: ledger.Admin, Enforced: true}, true},
+	} {
+		if got := c.d.Refuses(&c.ban); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"net/netip"
 	"strings"
 
@@ -73,6 +74,14 @@ func (p *Prefixes) Add(prefix netip.Prefix) { p.table.Insert(prefix) }
 // Has reports whether an address is in one of the networks.
 func (p *Prefixes) Has(a netip.Addr) bool {
 	return p != nil && p.table.Contains(a)
+}
+
+// All goes through the networks, in no order.
+func (p *Prefixes) All() iter.Seq[netip.Prefix] {
+	if p == nil {
+		return func(func(netip.Prefix) bool) {}
+	}
+	return p.table.All()
 }
 
 // Exempt is [exempt] of the configuration. The zero value exempts nobody but by the classes' own tests.

@@ -40,17 +40,17 @@ func (b *banner) listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "show the bans",
-		Long: `Show every ban in force, and what is only observed. An observed ban was made while its rule was not enforced, and refuses
-nothing.
+		Long: `Show every ban in force, and those that only observe, which refuse nothing: the ban was made while its rule was not
+enforced, the rule is not now, or the whole daemon only observes.
 
     table, json   all of them; with --all also those that are over, which are remembered for 30 days
     plain         a network a line
     nft           a script for nft -f, which fills the sets banned4 and banned6 of the table inet eximpolicyd
     ipset         a script for ipset restore, which fills the sets eximpolicyd4 and eximpolicyd6
 
-The last three feed a firewall: they leave out what is only observed, and every network that is allowed, and their
-networks do not overlap. A firewall knows of no user who authenticates and of no exempt.* of the configuration, and it
-drops what level 1 and 2 only defer: use them for port 25. Run them every few minutes, since a lifted ban stays in a
+The last three feed a firewall. They leave out bans that only observe, allowed networks, exempt.allow, exempt.relay and the
+addresses of this machine, and their networks do not overlap. A firewall does not know who authenticates, and it drops
+what level 1 and 2 only defer: use them for port 25. Run them every few minutes, for a ban that is lifted stays in a
 firewall until then.`,
 		Example: `  eximpolicyd ban list
   eximpolicyd ban list --format nft | nft -f -`,
@@ -109,12 +109,25 @@ func (b *banner) list(out io.Writer) error {
 	case "json":
 		return printJSON(out, bans)
 	}
-	allowed, err := each[control.Allowed](&b.admin, control.Request{Request: control.Allows})
+	in, err := b.letIn()
 	if err != nil {
 		return err
 	}
 	write := map[string]func(io.Writer, []control.Barred) error{"plain": control.Plain, "nft": control.NFT, "ipset": control.IPSet}
-	return write[b.format](out, control.Flatten(bans, allowed))
+	return write[b.format](out, control.Flatten(bans, in))
+}
+
+// letIn returns the networks that no firewall should shut out.
+func (b *banner) letIn() ([]netip.Prefix, error) {
+	in, err := each[netip.Prefix](&b.admin, control.Request{Request: control.Spares})
+	if err != nil {
+		return nil, err
+	}
+	allowed, err := each[control.Allowed](&b.admin, control.Request{Request: control.Allows})
+	for _, a := range allowed {
+		in = append(in, a.Network)
+	}
+	return in, err
 }
 
 // printJSON writes an array, one that is empty for nothing.
@@ -165,6 +178,9 @@ func (b *banner) tellAdded(out, errs io.Writer, made *control.Ban) error {
 	}
 	if _, err := fmt.Fprintf(out, "%s is banned %s%s\n", shown(made.Network), ending(made.Until, made.Left), saved); err != nil {
 		return err
+	}
+	if !made.Refuses {
+		fmt.Fprintln(errs, "eximpolicyd: note: the daemon only observes, so nobody is refused for it yet")
 	}
 	var r control.Reasons
 	if err := b.ask(control.Request{Request: control.Why, Network: made.Network}, &r); err != nil {

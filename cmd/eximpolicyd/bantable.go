@@ -50,7 +50,7 @@ func standing(b *control.Ban) string {
 	switch {
 	case !b.Active:
 		return "over"
-	case !b.Enforced:
+	case !b.Refuses:
 		return "observed"
 	case !b.Durable:
 		return "not saved"

@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -17,6 +19,7 @@ import (
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/control"
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
 )
 
@@ -87,7 +90,9 @@ func (s *server) control(ctx context.Context, l *net.UnixListener, door *acl.Ser
 	log := s.log.Load()
 	started := time.Now()
 	srv := control.Server{
-		Lists: s.health, Status: func() control.Status { return s.status(door, started) }, Memory: s.memory, Log: log,
+		Lists: s.health, Status: func() control.Status { return s.status(door, started) }, Spared: s.spared,
+		Refuses: func(b *ledger.Ban) bool { return s.inForce.Load().settings.Decider.Refuses(b) },
+		Memory:  s.memory, Log: log,
 	}
 	if err := srv.Serve(ctx, l); err != nil {
 		log.Error("the administrator's socket is closed", "error", err)
@@ -113,6 +118,16 @@ func (s *server) status(door *acl.Server, started time.Time) control.Status {
 		st.DNS = control.DNSFailed
 	}
 	return st
+}
+
+// spared returns the networks that bans of rules pass by, as far as they are written down, and our own addresses.
+func (s *server) spared() []netip.Prefix {
+	exempt := &s.inForce.Load().conf.Exempt
+	list := slices.AppendSeq(slices.Collect(exempt.Allow.All()), exempt.Relay.All())
+	for _, a := range ownAddresses() {
+		list = append(list, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return list
 }
 
 // groupID returns the group of the socket, -1 to leave it as it is: only root can give a socket to any group.

@@ -23,8 +23,8 @@ func (b *banner) whyCommand() *cobra.Command {
 		Long: `Show every ban that covers an address or lies within a network, those that are over too, every allowed network likewise,
 and what is counted of the client and of the networks around it.
 
-The exit code is that of grep: 0 if one of the bans is in force and enforced, and no allowed network covers what was
-asked about; else 1.`,
+The exit code is that of grep: 0 if one of the bans is in force and refuses, and no allowed network covers what was asked
+about; else 1. A ban refuses if neither it nor its rule nor the whole daemon only observes.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := network(cmd.ErrOrStderr(), args[0])
@@ -57,7 +57,7 @@ func shutOut(r *control.Reasons) error {
 			return fail(exNone, "", "%s is let in: %s is allowed", shown(r.Network), shown(a.Network))
 		}
 	}
-	if slices.ContainsFunc(r.Bans, func(b control.Ban) bool { return b.Active && b.Enforced }) {
+	if slices.ContainsFunc(r.Bans, func(b control.Ban) bool { return b.Refuses }) {
 		return nil
 	}
 	return fail(exNone, "", "no ban is in force for %s", shown(r.Network))

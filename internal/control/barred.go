@@ -12,18 +12,18 @@ type Barred struct {
 	Left    int64 // seconds; 0: for ever
 }
 
-// Flatten returns what is in force as networks that do not overlap, in their order, of which each is shut out for as long
-// as the ban that lasts longest there. A firewall knows no more than that: it has no notion of a ban that is only
-// observed, or of an allowed network inside a banned one, so neither is left in.
-func Flatten(bans []Ban, allowed []Allowed) []Barred {
+// Flatten returns what is shut out as networks that do not overlap, in their order, of which each is shut out for as long
+// as the ban that lasts longest there. A firewall knows no more than that: it has no notion of a ban that only observes,
+// or of a network that is let in inside a banned one, so neither is left in.
+func Flatten(bans []Ban, in []netip.Prefix) []Barred {
 	var layers []layer
 	for _, b := range bans {
-		if b.Active && b.Enforced {
+		if b.Refuses {
 			layers = append(layers, layer{network: b.Network, left: forever(b.Left)})
 		}
 	}
-	for _, a := range allowed {
-		layers = append(layers, layer{network: a.Network, open: true})
+	for _, p := range in {
+		layers = append(layers, layer{network: p, open: true})
 	}
 	slices.SortFunc(layers, func(a, b layer) int { return a.network.Compare(b.network) })
 	six := 0

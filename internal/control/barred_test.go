@@ -19,26 +19,23 @@ import (
 
 // ban is one in force for so many seconds, 0 for ever.
 func ban(network string, left int64) Ban {
-	return Ban{Ban: ledger.Ban{Network: netip.MustParsePrefix(network), Enforced: true, Rule: ledger.Admin, Durable: true}, Active: true, Left: left}
+	return Ban{Ban: ledger.Ban{Network: netip.MustParsePrefix(network), Enforced: true, Rule: ledger.Admin, Durable: true}, Active: true, Refuses: true, Left: left}
 }
 
-func let(network string) Allowed {
-	return Allowed{Allowed: ledger.Allowed{Network: netip.MustParsePrefix(network)}}
-}
+func let(network string) netip.Prefix { return netip.MustParsePrefix(network) }
 
 func TestAFirewallIsFedNetworksThatDoNotOverlap(t *testing.T) {
-	observed, over := ban("192.0.2.0/24", 60), ban("192.0.2.0/24", 0)
-	observed.Enforced, over.Active = false, false
+	silent := ban("192.0.2.0/24", 60)
+	silent.Refuses = false
 	for _, c := range []struct {
 		name    string
 		bans    []Ban
-		allowed []Allowed
+		allowed []netip.Prefix
 		want    string
 	}{
-		{"one that is only observed", []Ban{observed}, nil, ""},
-		{"one that is over", []Ban{over}, nil, ""},
-		{"one that is allowed", []Ban{ban("192.0.2.7/32", 60)}, []Allowed{let("192.0.2.7/32")}, ""},
-		{"one in an allowed network", []Ban{ban("192.0.2.7/32", 60)}, []Allowed{let("192.0.2.0/24")}, ""},
+		{"one that only observes, or is over", []Ban{silent}, nil, ""},
+		{"one that is allowed", []Ban{ban("192.0.2.7/32", 60)}, []netip.Prefix{let("192.0.2.7/32")}, ""},
+		{"one in an allowed network", []Ban{ban("192.0.2.7/32", 60)}, []netip.Prefix{let("192.0.2.0/24")}, ""},
 		{"a smaller one that ends first", []Ban{ban("192.0.2.0/24", 60), ban("192.0.2.7/32", 60)}, nil, "192.0.2.0/24=60"},
 		{"a smaller one that ends first, of one for ever", []Ban{ban("192.0.2.0/24", 0), ban("192.0.2.7/32", 60)}, nil, "192.0.2.0/24=0"},
 		{"a rule's and an administrator's", []Ban{ban("192.0.2.0/24", 60), ban("192.0.2.0/24", 90)}, nil, "192.0.2.0/24=90"},
@@ -46,7 +43,7 @@ func TestAFirewallIsFedNetworksThatDoNotOverlap(t *testing.T) {
 		{"two beside each other", []Ban{ban("192.0.2.0/25", 60), ban("192.0.2.128/25", 60)}, nil, "192.0.2.0/25=60 192.0.2.128/25=60"},
 		{"a smaller one that ends later", []Ban{ban("192.0.2.0/30", 60), ban("192.0.2.1/32", 90)}, nil,
 			"192.0.2.0/32=60 192.0.2.1/32=90 192.0.2.2/31=60"},
-		{"an allowed address inside", []Ban{ban("192.0.2.0/30", 60)}, []Allowed{let("192.0.2.3/32")}, "192.0.2.0/31=60 192.0.2.2/32=60"},
+		{"an allowed address inside", []Ban{ban("192.0.2.0/30", 60)}, []netip.Prefix{let("192.0.2.3/32")}, "192.0.2.0/31=60 192.0.2.2/32=60"},
 		{"everything, which no set takes", []Ban{ban("0.0.0.0/0", 0), ban("::/0", 60)}, nil, "0.0.0.0/1=0 128.0.0.0/1=0 ::/1=60 8000::/1=60"},
 		{"both families", []Ban{ban("2001:db8::/64", 60), ban("192.0.2.7/32", 0)}, nil, "192.0.2.7/32=0 2001:db8::/64=60"},
 	} {
@@ -63,7 +60,7 @@ func TestAFirewallIsFedNetworksThatDoNotOverlap(t *testing.T) {
 }
 
 // random makes bans and allowed networks within 192.0.2.0/24 and one of IPv6, so that many overlap.
-func random(r *rand.Rand) (bans []Ban, allowed []Allowed) {
+func random(r *rand.Rand) (bans []Ban, allowed []netip.Prefix) {
 	network := func() string {
 		if r.IntN(4) == 0 {
 			return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 0, 0, byte(r.Uint32())}), 56+r.IntN(9)).Masked().String()
@@ -95,10 +92,10 @@ func TestEveryAddressIsShutOutAsLongAsItsLongestBan(t *testing.T) {
 }
 
 // wanted returns how long an address is to be shut out, -1 for not at all.
-func wanted(a netip.Addr, bans []Ban, allowed []Allowed) int64 {
+func wanted(a netip.Addr, bans []Ban, allowed []netip.Prefix) int64 {
 	left := int64(-1)
 	for _, l := range allowed {
-		if l.Network.Contains(a) {
+		if l.Contains(a) {
 			return -1
 		}
 	}
@@ -128,7 +125,7 @@ func someNetworks() []Barred {
 	return Flatten([]Ban{
 		ban("192.0.2.0/24", 3600), ban("192.0.2.7/32", 0), ban("198.51.100.7/32", 1), ban("203.0.113.0/25", int64(Most/time.Second)),
 		ban("2001:db8::/32", 0), ban("2001:db8:0:1::/64", 60), ban("2001:db9:0:1::/64", 60), ban("0.0.0.0/1", 5),
-	}, []Allowed{let("192.0.2.9/32"), let("2001:db8:0:2::/64")})
+	}, []netip.Prefix{let("192.0.2.9/32"), let("2001:db8:0:2::/64")})
 }
 
 func TestScriptsHaveTheFormOfTheirPrograms(t *testing.T) {

@@ -59,6 +59,7 @@ const (
 	Bar      = "ban"      // the Ban
 	Unban    = "unban"    // a Lifted
 	Allows   = "allows"   // lines of Allowed, likewise
+	Spares   = "spares"   // lines of networks that no firewall should shut out, besides the allowed ones
 	Allow    = "allow"    // the Allowed
 	Disallow = "disallow" // a Disallowed
 	Why      = "why"      // a Reasons

@@ -19,6 +19,8 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 		return s.Lists(), nil
 	case Stands:
 		return s.status(), nil
+	case Spares:
+		return s.spares(t)
 	case Bans, Bar, Unban, Allows, Allow, Disallow, Why, Forget, Export, Import:
 	default:
 		return nil, refuse(Wrong, "no such request: %q", q.Request)
@@ -35,7 +37,7 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 		}
 		defer s.long.Unlock()
 	}
-	m := told{s.Memory, s.Memory.Now()}
+	m := told{s.Memory, s.Refuses, s.Memory.Now()}
 	if q.Request == Import {
 		ctx, stop := context.WithTimeout(ctx, importing)
 		defer stop()
@@ -44,6 +46,16 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 	ctx, stop := context.WithTimeout(ctx, saving)
 	defer stop()
 	return m.do(ctx, q, t)
+}
+
+// spares says the networks that no firewall should shut out.
+func (s *Server) spares(t *talk) (any, error) {
+	for _, p := range s.Spared() {
+		if err := t.line(p.Masked()); err != nil {
+			return nil, err
+		}
+	}
+	return t.sum(), nil
 }
 
 // check says what is wrong with a request of the memory.

@@ -35,8 +35,9 @@ type Memory interface {
 // Ban is a ban as it is told: its times are those of the wall clock.
 type Ban struct {
 	ledger.Ban
-	Active bool  `json:"active"`           // not over
-	Left   int64 `json:"left_s,omitempty"` // seconds until it is over; 0: it is, or it is for ever
+	Active  bool  `json:"active"`           // not over
+	Refuses bool  `json:"refuses"`          // it shuts out: it is not over, and neither it nor its rule only observes
+	Left    int64 `json:"left_s,omitempty"` // seconds until it is over; 0: it is, or it is for ever
 }
 
 // Allowed is an allowed network, likewise.
@@ -87,12 +88,14 @@ type Taken struct {
 // told is a memory in the times of the wall clock.
 type told struct {
 	Memory
-	now time.Time
+	refuses func(*ledger.Ban) bool
+	now     time.Time
 }
 
 func (m told) ban(b ledger.Ban) Ban {
 	left := m.left(b.Until)
 	t := Ban{Ban: b, Active: b.Active(m.now), Left: left}
+	t.Refuses = t.Active && m.refuses(&b)
 	t.Made, t.Until = m.Wall(b.Made), m.Wall(b.Until)
 	return t
 }

@@ -47,11 +47,14 @@ func remembering(t *testing.T, dir string) (socket string, memory *ledger.Engine
 	}
 	t.Cleanup(func() { _ = memory.Close() }) // that it could not save is what some tests are about
 	socket, _ = started(t, &Server{
-		Lists: func() []rbl.ZoneHealth { return health }, Memory: memory,
+		Lists: func() []rbl.ZoneHealth { return health }, Memory: memory, Refuses: refuses,
 		Status: func() Status { return Status{Mode: "enforce", DNS: DNSAsked} },
 	})
 	return socket, memory, clock
 }
+
+// refuses is a daemon that enforces everything.
+func refuses(b *ledger.Ban) bool { return b.Enforced }
 
 func network(text string) netip.Prefix { return netip.MustParsePrefix(text) }
 
@@ -77,7 +80,7 @@ func TestABanIsMadeShownExplainedAndLifted(t *testing.T) {
 	socket, _, clock := remembering(t, t.TempDir())
 	clock.wall = clock.wall.Add(time.Hour) // somebody has set it
 	made := do[Ban](t, socket, Request{Request: Bar, Network: network("192.0.2.0/24"), Seconds: 3600, Because: "calls every night"})
-	want := Ban{Active: true, Left: 3600, Ban: ledger.Ban{
+	want := Ban{Active: true, Refuses: true, Left: 3600, Ban: ledger.Ban{
 		Network: network("192.0.2.0/24"), Enforced: true, Rule: ledger.Admin, Because: "calls every night", Durable: true,
 		Made: noon.Add(time.Hour), Until: noon.Add(2 * time.Hour),
 	}}
@@ -118,7 +121,7 @@ func TestTheLogTellsWhatAnAdministratorChangesButNotWhomHeWantsForgotten(t *test
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, log := started(t, &Server{Memory: memory})
+	socket, log := started(t, &Server{Memory: memory, Refuses: refuses})
 	do[Ban](t, socket, Request{Request: Bar, Network: network("192.0.2.7/32"), Seconds: 60, Because: "a reason"})
 	lines[Ban](t, socket, Request{Request: Bans})
 	do[Erased](t, socket, Request{Request: Forget, Network: network("192.0.2.7/32")})
@@ -289,6 +292,28 @@ func TestAWideNetworkIsBannedIfItIsMeant(t *testing.T) {
 	socket, _, _ := remembering(t, "")
 	if got := do[Ban](t, socket, Request{Request: Bar, Network: network("0.0.0.0/0"), Wide: true}); !got.Active {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestABanRefusesOnlyWhatTheDaemonWouldRefuse(t *testing.T) {
+	memory, err := ledger.Open(ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, _ := started(t, &Server{
+		Memory: memory, Refuses: func(b *ledger.Ban) bool { return b.Network.Bits() == 32 },
+		Spared: func() []netip.Prefix {
+			return []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), network("::1/128")}
+		},
+	})
+	for text, want := range map[string]bool{"192.0.2.7/32": true, "192.0.2.0/24": false} {
+		if got := do[Ban](t, socket, Request{Request: Bar, Network: network(text)}); got.Refuses != want || !got.Active {
+			t.Errorf("%+v", got)
+		}
+	}
+	spared := []netip.Prefix{network("192.0.2.0/24"), network("::1/128")}
+	if diff := cmp.Diff(spared, lines[netip.Prefix](t, socket, Request{Request: Spares}), prefixes); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -9,12 +9,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/rbl"
 )
 
@@ -25,10 +27,12 @@ const (
 
 // Server answers an administrator. Fill its fields before Serve; functions may be called from several goroutines.
 type Server struct {
-	Lists  func() []rbl.ZoneHealth
-	Status func() Status // but for the memory and the faults, which are filled in
-	Memory Memory        // nil: nothing is remembered
-	Log    *slog.Logger
+	Lists   func() []rbl.ZoneHealth
+	Status  func() Status          // but for the memory and the faults, which are filled in
+	Spared  func() []netip.Prefix  // the networks of the configuration, and our own, that bans of rules pass by
+	Refuses func(*ledger.Ban) bool // whether a ban shuts out while it is in force
+	Memory  Memory                 // nil: nothing is remembered
+	Log     *slog.Logger
 
 	handlers sync.WaitGroup
 	long     sync.Mutex // held by an export or an import: one at a time
