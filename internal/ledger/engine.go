@@ -134,15 +134,16 @@ func (e *Engine) Offend(ctx context.Context, o Offence) (Ban, bool, error) {
 	if last != nil {
 		level = min(1+last.ban.LevelLeft(now), MaxLevel)
 	}
-	b := Ban{
+	made := Ban{
 		Network: p, Level: level, Enforced: o.Enforced, Rule: rule, Because: printable(o.Because, MaxBecause),
 		Made: now, Until: now.Add(Length(level)),
 	}
-	change, err := e.keep(entryOf(&b), now)
+	change, err := e.keep(entryOf(&made), now)
 	e.mu.Unlock()
 	if err != nil {
 		return Ban{}, false, err
 	}
+	b := made // which is shared from now on
 	b.Durable = e.settle(ctx, change)
 	return b, true, nil
 }

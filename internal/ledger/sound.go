@@ -202,8 +202,9 @@ func (b *boltFile) see(id uint64) error {
 	return nil
 }
 
-// walk goes through a tree, whose keys are in order and not below floor.
-func (b *boltFile) walk(id uint64, floor []byte, depth int, each func(flags uint32, key, value []byte) error) error {
+// walk goes through a tree, whose keys are in order. first is the first key that a page has by what its branch says, or nil
+// at the root: bbolt finds a page again by it, and would add one twice that has another.
+func (b *boltFile) walk(id uint64, first []byte, depth int, each eachElement) error {
 	if depth > maxDepth {
 		return unsound("its tree is too deep")
 	}
@@ -213,15 +214,18 @@ func (b *boltFile) walk(id uint64, floor []byte, depth int, each func(flags uint
 	}
 	switch flags := binary.NativeEndian.Uint16(page[8:]); flags {
 	case leafPage:
-		return b.leaf(page, floor, each)
+		return b.leaf(page, first, each)
 	case branchPage:
-		return b.branch(page, floor, depth, each)
+		return b.branch(page, first, depth, each)
 	default:
 		return unsoundf("page %d has the flags %#x", id, flags)
 	}
 }
 
-func (b *boltFile) branch(page, floor []byte, depth int, each func(flags uint32, key, value []byte) error) error {
+// eachElement takes an element of a leaf.
+type eachElement func(flags uint32, key, value []byte) error
+
+func (b *boltFile) branch(page, first []byte, depth int, each eachElement) error {
 	count := int(binary.NativeEndian.Uint16(page[10:]))
 	if count == 0 {
 		return unsound("a branch has no leaves")
@@ -229,35 +233,45 @@ func (b *boltFile) branch(page, floor []byte, depth int, each func(flags uint32,
 	e := elements{page: page, count: count}
 	for i := range count {
 		key, _, err := e.at(i, 0, 4, -1)
+		if err == nil {
+			err = b.order(key, first, i)
+		}
 		if err != nil {
 			return err
 		}
-		if bytes.Compare(key, floor) < 0 || i > 0 && bytes.Equal(key, floor) || b.last != nil && bytes.Compare(key, b.last) <= 0 {
-			return unsound("its keys are out of order")
-		}
-		floor = key
-		if err := b.walk(binary.NativeEndian.Uint64(page[pageHead+elementSize*i+8:]), floor, depth+1, each); err != nil {
+		if err := b.walk(binary.NativeEndian.Uint64(page[pageHead+elementSize*i+8:]), key, depth+1, each); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *boltFile) leaf(page, floor []byte, each func(flags uint32, key, value []byte) error) error {
+func (b *boltFile) leaf(page, first []byte, each eachElement) error {
 	count := int(binary.NativeEndian.Uint16(page[10:]))
+	if count == 0 && first != nil {
+		return unsound("a leaf is empty")
+	}
 	e := elements{page: page, count: count}
 	for i := range count {
 		key, value, err := e.at(i, 4, 8, 12)
+		if err == nil {
+			err = b.order(key, first, i)
+		}
+		if err == nil {
+			err = each(binary.NativeEndian.Uint32(page[pageHead+elementSize*i:]), key, value)
+		}
 		if err != nil {
 			return err
 		}
-		if bytes.Compare(key, floor) < 0 || b.last != nil && bytes.Compare(key, b.last) <= 0 {
-			return unsound("its keys are out of order")
-		}
-		if err := each(binary.NativeEndian.Uint32(page[pageHead+elementSize*i:]), key, value); err != nil {
-			return err
-		}
 		b.last = key
+	}
+	return nil
+}
+
+// order checks the key of the element i of a page: after all before it, and the first one as its branch has it.
+func (b *boltFile) order(key, first []byte, i int) error {
+	if b.last != nil && bytes.Compare(key, b.last) <= 0 || i == 0 && first != nil && !bytes.Equal(key, first) {
+		return unsound("its keys are out of order")
 	}
 	return nil
 }

@@ -238,10 +238,11 @@ func full(err error) bool {
 	return errors.As(err, &p) && p.Op == "write" && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT))
 }
 
-// close closes all files. The lock goes last.
+// close closes all files. The lock goes last, and in so many words: a process that is just being started has it, too.
 func (s *store) close() {
 	s.closeDB(nil)
 	if s.lock != nil {
+		_ = unix.Flock(int(s.lock.Fd()), unix.LOCK_UN)
 		s.lock.Close()
 		s.lock = nil
 	}
