@@ -67,5 +67,10 @@ func (e *Engine) load(r io.Reader, now time.Time) error {
 	if err := t.load(r, now); err != nil {
 		return err
 	}
-	return t.each(now, func(w Windows) error { return e.counts.put(w, now) })
+	return t.each(now, func(w Windows) error {
+		if e.counts.read(now, w.Key) != (Counts{}) { // what was counted since is newer
+			return nil
+		}
+		return e.counts.put(w, now)
+	})
 }
