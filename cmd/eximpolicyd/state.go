@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"eximpolicyd/internal/control"
+	"eximpolicyd/internal/ledger"
 )
 
 func stateCommand() *cobra.Command {
@@ -102,14 +103,14 @@ func readImport(path string, in io.Reader) ([]byte, error) {
 		defer f.Close()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, control.MaxImport+1))
+	text, err := io.ReadAll(io.LimitReader(in, ledger.MaxImport+1))
 	switch path := new(fs.PathError); {
 	case errors.As(err, &path):
 		return nil, fail(exNoInput, "", "%w", err)
 	case err != nil:
 		return nil, fail(exIO, "", "%s: %w", name, err)
-	case len(text) > control.MaxImport:
-		return nil, fail(exData, "split it by lines; each part begins with the first line", "%s has over %d MB", name, control.MaxImport>>20)
+	case len(text) > ledger.MaxImport:
+		return nil, fail(exData, "split it by lines; each part begins with the first line", "%s has over %d MB", name, ledger.MaxImport>>20)
 	}
 	return text, nil
 }

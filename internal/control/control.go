@@ -20,7 +20,7 @@
 //
 // An import has its octets behind the line of the request, as many as that says. A request that is wrong changes nothing.
 //
-// A request has at most 4 kB, a line of an answer 1 MB, an import 64 MB. A connection has 2 s, and a second more for
+// A request has at most 4 kB, a line of an answer 1 MB, an import 128 MB. A connection has 2 s, and a second more for
 // each 256 kB that have come or gone, so that nobody holds a seat who does not use it.
 package control
 
@@ -36,7 +36,6 @@ const (
 	maxLine    = 1 << 20 // 64 lists with all their fields are 40 kB
 	deadline   = 2 * time.Second
 	pace       = 256 << 10 // octets that win another second
-	MaxImport  = 64 << 20  // octets of one import
 )
 
 // Request is what is asked, by a word and what that needs.
@@ -80,6 +79,12 @@ type answer struct {
 	Error string          `json:"error,omitempty"`
 	Kind  Kind            `json:"kind,omitempty"`
 }
+
+// What stands around the Line of an answer.
+const (
+	lineHead = `{"line":`
+	lineEnd  = "}\n"
+)
 
 // Kind is why a request was refused.
 type Kind string

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"time"
+
+	"eximpolicyd/internal/ledger"
 )
 
 // Bounds of what the daemon does for an administrator.
@@ -76,8 +78,8 @@ func (q *Request) check() error {
 			return check(q.Network)
 		}
 	case Import:
-		if q.Size < 0 || q.Size > MaxImport {
-			return refuse(Wrong, "an import has at most %d octets, not %d", MaxImport, q.Size)
+		if q.Size < 0 || q.Size > ledger.MaxImport {
+			return refuse(Wrong, "an import has at most %d octets, not %d", ledger.MaxImport, q.Size)
 		}
 	}
 	return nil

@@ -253,10 +253,9 @@ func (l *liner) Write(b []byte) (int, error) {
 		if !whole {
 			break
 		}
-		if err := l.talk.write(answer{Line: l.rest}); err != nil {
+		if err := l.talk.whole(l.rest); err != nil {
 			return 0, err
 		}
-		l.talk.lines++
 		l.rest, rest = l.rest[:0], after
 	}
 	if len(l.rest) > maxLine {

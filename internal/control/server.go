@@ -96,7 +96,7 @@ func (s *Server) handle(ctx context.Context, c *paced) {
 		return
 	}
 	// What is still sent, of an import that was refused: closing over unread octets would make an error of the reply.
-	_, _ = io.Copy(io.Discard, io.LimitReader(c, MaxImport))
+	_, _ = io.Copy(io.Discard, io.LimitReader(c, ledger.MaxImport))
 }
 
 // talk is what goes back over a connection, line by line.
@@ -109,6 +109,17 @@ type talk struct {
 func (t *talk) line(thing any) error {
 	t.lines++
 	return t.say(func(raw json.RawMessage) answer { return answer{Line: raw} }, thing)
+}
+
+// whole says a line that is JSON already, and of our own making.
+func (t *talk) whole(line []byte) error {
+	t.lines++
+	for _, part := range []string{lineHead, string(line), lineEnd} {
+		if _, err := t.out.WriteString(part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sum is the reply behind the lines.

@@ -13,7 +13,7 @@ import (
 // Bounds of what is imported.
 const (
 	maxLine   = 4 << 10
-	maxImport = 64 << 20
+	MaxImport = 128 << 20 // octets; a full memory of the usual size has 80 MB, with long reasons 90
 )
 
 // The first line of an export, and what it is of.
@@ -166,13 +166,13 @@ type importer struct {
 
 // read reads all lines. The error names the first that is wrong.
 func (in *importer) read(r io.Reader) error {
-	lines := bufio.NewScanner(io.LimitReader(r, maxImport+1))
+	lines := bufio.NewScanner(io.LimitReader(r, MaxImport+1))
 	lines.Buffer(nil, maxLine)
 	n, octets := 0, 0
 	for lines.Scan() {
 		n++
-		if octets += len(lines.Bytes()) + 1; octets > maxImport {
-			return fmt.Errorf("line %d: more than 64 MB: split the export, each part with the first line", n)
+		if octets += len(lines.Bytes()) + 1; octets > MaxImport {
+			return fmt.Errorf("line %d: more than 128 MB: split the export, each part with the first line", n)
 		}
 		if err := in.line(n, lines.Bytes()); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)

@@ -217,7 +217,7 @@ func TestAnImportIsBounded(t *testing.T) {
 	endless := &repeating{first: long, next: func(n int) string {
 		return strings.Replace(one, "10.0.0.0", fmt.Sprintf("10.%d.%d.%d", n>>16, n>>8&255, n&255), 1)
 	}}
-	if _, err := e.Import(t.Context(), endless); err == nil || !strings.Contains(err.Error(), "64 MB") || len(e.Allows()) > 0 {
+	if _, err := e.Import(t.Context(), endless); err == nil || !strings.Contains(err.Error(), "128 MB") || len(e.Allows()) > 0 {
 		t.Errorf("without an end: %v", err)
 	}
 }
