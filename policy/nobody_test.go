@@ -49,6 +49,7 @@ func nobodyExamples() []example {
 		{"another directory than the allowed one", "nobody.N1", with(nobody, dirs("/home/other")), want, ""},
 		{"a directory that begins like an allowed one", "nobody.N1", with(nobody, dirs("/home/sit", "/home/site/public")), want, ""},
 		{"a directory above the allowed one", "nobody.N1", with(nobody, cwd("/home"), dirs("/home/site")), want, ""},
+		{"a directory that is not known, when every one is allowed", "nobody.N1", with(nobody, cwd(""), dirs("/")), want, ""},
 		{"a path that climbs out of the allowed one", "nobody.N1", with(nobody, cwd("/home/site/../other"), dirs("/home/site")), want, ""},
 		{"another sender than the allowed one", "nobody.N1", with(nobody, senders("bob@example.net")), want, ""},
 		{"an allowed sender's address behind another letter", "nobody.N1", with(nobody, senders("nna@example.net")), want, ""},

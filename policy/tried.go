@@ -60,7 +60,7 @@ func (t *Tried) shielded(now time.Time) string {
 	switch {
 	case share(t.DayBad, t.DayGood) >= shieldEnds:
 		return ""
-	case !t.LastLogin.IsZero() && now.Sub(t.LastLogin) < shieldLogin:
+	case now.Sub(t.LastLogin) < shieldLogin: // none that is known is long ago
 		return "a login within a day"
 	case t.Clean >= shieldClean:
 		return "mail within a day that nothing was said against"
@@ -99,7 +99,7 @@ func (f *Facts) lenient(relays map[string][]string) leniency {
 		return leniency{factor: 1, observed: true, why: "over half of the mail of a day comes from here"}
 	case f.Class == PrivateNet:
 		return leniency{factor: 1, deferred: true, why: "behind a private address may be the whole world"}
-	case f.ClientName != "" && providerOf(relays, f.ClientName) != nil:
+	case providerOf(relays, f.ClientName) != nil:
 		return leniency{factor: shieldFactor, deferred: true, why: "a big relay, by its confirmed name"}
 	}
 	if why := f.shielded(); why != "" {
