@@ -187,7 +187,7 @@ func TestTheWordsOfActionsAnswersStagesAndVerifications(t *testing.T) {
 	}
 	for want, a := range map[string]Answer{
 		"deny 550 5.7.1": deny(), "defer 451 4.7.1": deferred(), "score 0.5": points(5), "score -0.5": points(-5),
-		"delay": {Action: Delay}, "freeze": {Action: Freeze}, "no answer, but a ban": {},
+		"delay": {Action: Delay}, "freeze": {Action: Freeze}, "score 0.0": {},
 	} {
 		if got := a.String(); got != want {
 			t.Errorf("%+v is %q, want %q", a, got, want)
