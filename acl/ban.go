@@ -48,6 +48,9 @@ func (c *deciding) shutsOut(b *ledger.Ban) bool {
 	case b.Rule != ledger.Admin && c.f.Class.PassesBan(b.Level), b.Rule == ledger.Admin && c.f.Class.PassesDeny():
 		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "skip", Why: "skipped for class " + c.f.Class.String() + ": " + why})
 		return false
+	case b.Rule != ledger.Admin && c.known.Recall().OnlyWayIn(c.ctx, c.q.Client): // others of its network have earned it
+		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "skip", Why: "over half of the mail of a day comes from this client: " + why})
+		return false
 	}
 	c.shut = c.shut || mode == policy.Enforce
 	a := c.banAnswer(b)

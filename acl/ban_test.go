@@ -164,6 +164,26 @@ func TestAnObservedBanDoesNotHideWhatIsEnforced(t *testing.T) {
 	}
 }
 
+// The neighbours of the only way in must not shut it out with them; an administrator may.
+func TestABanOfItsNetworkPassesTheOnlyWayInBy(t *testing.T) {
+	for _, c := range []struct {
+		rule  string
+		clean int
+		want  policy.Action
+	}{
+		{"dictionary.spread", 100, policy.Dunno}, {"dictionary.spread", 10, policy.Deny}, {ledger.Admin, 100, policy.Deny},
+	} {
+		b := newBook()
+		b.standing.Enforced = ban(4, c.rule)
+		b.counts[ledger.Of(ledger.Client(rcpt(t).Client))] = ledger.Counts{Day: ledger.Day{Clean: c.clean}}
+		b.counts[ledger.Total] = ledger.Counts{Day: ledger.Day{Clean: 150}}
+		got := guards(policy.Enforce).Decide(t.Context(), rcpt(t), noon, &facts{recall: b.recall(true)}, true)
+		if got.Action != c.want {
+			t.Errorf("%s, %d of 150: %s", c.rule, c.clean, got.Action)
+		}
+	}
+}
+
 func TestAGraceMakesABanTemporary(t *testing.T) {
 	b := newBook()
 	b.standing.Enforced = ban(3, "dictionary.window")

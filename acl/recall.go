@@ -2,6 +2,7 @@ package acl
 
 import (
 	"context"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -125,15 +126,16 @@ func failedLogins(q *policy.Request) int {
 			n++
 		}
 	}
-	if q.AuthAs != "" && n > 0 {
+	if (q.AuthAs != "" || q.AuthBy != "") && n > 0 { // not every authenticator sets an id
 		n--
 	}
 	return n
 }
 
 // Offence makes this connection one that did nothing but bad, whatever else it did, and counts it, once.
+// A bounce is nobody's offence.
 func (r *Recall) Offence(ctx context.Context, q *policy.Request, f *policy.Facts) {
-	if !r.counts(q, f) {
+	if !r.counts(q, f) || q.Sender.Value == "" {
 		return
 	}
 	var add ledger.Delta
@@ -189,14 +191,15 @@ func (r *Recall) clean(ctx context.Context, client netip.Addr) {
 	_ = r.ledger.Count(ctx, tallies) // what is not counted is not known, which shields nobody
 }
 
-// Held counts a message that is about to be put on hold, once, and returns how many of an account there are.
+// Held counts a message that is about to be put on hold, once, and returns how many of an account there are. What can't be
+// counted is more than may be.
 func (r *Recall) Held(ctx context.Context, q *policy.Request, f *policy.Facts) policy.Maybe[int] {
 	uid := q.UID
 	if q.Client.IsValid() {
 		uid = f.ClientUID
 	}
 	if r == nil || r.ledger == nil || !uid.Known {
-		return policy.Maybe[int]{}
+		return policy.Known(math.MaxInt)
 	}
 	t := []ledger.Tally{{Key: ledger.Account(strconv.FormatUint(uint64(uid.Value), 10)), Add: ledger.Delta{Held: 1}}}
 	r.here.change(func(p *deeds) {
@@ -206,9 +209,23 @@ func (r *Recall) Held(ctx context.Context, q *policy.Request, f *policy.Facts) p
 		p.held = true
 	})
 	if err := r.ledger.Count(ctx, t); err != nil {
-		return policy.Maybe[int]{}
+		return policy.Known(math.MaxInt)
 	}
 	return policy.Known(t[0].Counts.Hour.Held)
+}
+
+// OnlyWayIn reports whether over half of the mail of the last day came from a client.
+func (r *Recall) OnlyWayIn(ctx context.Context, client netip.Addr) bool {
+	if r == nil || r.ledger == nil || !client.IsValid() {
+		return false
+	}
+	both := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client))}, ledger.Tally{Key: ledger.Total})
+	return r.ledger.Count(ctx, both) == nil && mostOf(&both[0].Counts, &both[1].Counts)
+}
+
+// mostOf says so by the counts of a client and of all.
+func mostOf(client, all *ledger.Counts) bool {
+	return client.Day.Clean >= onlyWayIn && 2*client.Day.Clean > all.Day.Clean
 }
 
 // Ban bans a network of the client's.
@@ -246,8 +263,7 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 		return true
 	}
 	f.Client = triedOf(&tallies[0].Counts)
-	clean, total := tallies[0].Counts.Day.Clean, tallies[1].Counts.Day.Clean
-	f.OnlyWayIn = clean >= onlyWayIn && 2*clean > total
+	f.OnlyWayIn = mostOf(&tallies[0].Counts, &tallies[1].Counts)
 	f.Networks = make([]policy.Network, 0, 2)
 	for i, n := range networks {
 		factor := 3

@@ -93,6 +93,7 @@ func TestWhatIsAnEvent(t *testing.T) {
 		{"failed logins", []string{"protocol_state=QUIT", "command_history=EHLO,AUTH,AUTH,AUTH,QUIT"}, "0 0 0 3 0"},
 		{"a connection that was lost", []string{"protocol_state=NOTQUIT", "command_history=EHLO,AUTH"}, "0 0 0 1 0"},
 		{"a login after two mistakes", []string{"protocol_state=QUIT", "command_history=EHLO,AUTH,AUTH,AUTH,MAIL,QUIT", "sasl_username=anna", "sasl_method=plain"}, "0 0 0 2 0"},
+		{"a login without an id", []string{"protocol_state=QUIT", "command_history=EHLO,AUTH,MAIL,QUIT", "sasl_method=plain"}, "0 0 0 0 0"},
 		{"a command that is called almost so", []string{"protocol_state=QUIT", "command_history=EHLO,AUTHX,XAUTH"}, "0 0 0 0 0"},
 	} {
 		m := remembering(t)
@@ -129,6 +130,14 @@ func TestAConnectionThatDoesBetterIsTakenBack(t *testing.T) {
 	m.ask("rcpt_verify=unknown")
 	if got := summary(m.client()); got != "1 4 1 0 2" {
 		t.Error(got)
+	}
+}
+
+func TestABounceIsNobodysOffence(t *testing.T) {
+	m := remembering(t)
+	m.recall.Offence(t.Context(), rcpt(t, "sender="), &policy.Facts{})
+	if m.tallied != 0 {
+		t.Errorf("%d counts", m.tallied)
 	}
 }
 
@@ -260,10 +269,14 @@ func TestAMessageIsPutOnHoldOnce(t *testing.T) {
 	if got := recall.Held(t.Context(), q, f); got != policy.Known(2) {
 		t.Errorf("the next message: %+v", got)
 	}
-	if got := recall.Held(t.Context(), q, &policy.Facts{}); got.Known {
-		t.Errorf("a user that is not known: %+v", got)
-	}
-	if got := (*Recall)(nil).Held(t.Context(), q, f); got.Known {
-		t.Errorf("without a memory: %+v", got)
+	b.gone = true
+	for name, got := range map[string]policy.Maybe[int]{
+		"a user that is not known": recall.Held(t.Context(), q, &policy.Facts{}),
+		"a memory that is gone":    recall.Held(t.Context(), q, f),
+		"without a memory":         (*Recall)(nil).Held(t.Context(), q, f),
+	} {
+		if got.Value < 1000 {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }

@@ -17,7 +17,7 @@ func (d *Decider) Session(ctx context.Context, q *policy.Request, now time.Time,
 	for _, stage := range stagesTo(q.Stage) {
 		part := d.Decide(ctx, until(stage, q), now, known, true)
 		session.join(part)
-		if part.Action != policy.Dunno {
+		if part.Action > policy.Delay {
 			break
 		}
 	}

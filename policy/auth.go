@@ -24,7 +24,7 @@ func authPolicy() Policy {
 
 // Rules returns the one rule.
 func (s *Logins) Rules() []Rule {
-	return []Rule{{ID: "AU1", Title: "failed logins in an hour", Needs: NeedTried, Judge: s.judge}}
+	return []Rule{{ID: "AU1", Title: "failed logins in an hour: a ban", Needs: NeedTried, Judge: s.judge}}
 }
 
 // Check finds a limit that shuts out nobody or everybody.
