@@ -192,7 +192,8 @@ func (r *Recall) clean(ctx context.Context, client netip.Addr) {
 }
 
 // Held counts a message that is about to be put on hold, once, and returns how many of an account there are. What can't be
-// counted is more than may be.
+// counted is more than may be. One of a connection that is not proven is not counted: it may be a copy of somebody else's,
+// and Exim then holds nothing.
 func (r *Recall) Held(ctx context.Context, q *policy.Request, f *policy.Facts) policy.Maybe[int] {
 	uid := q.UID
 	if q.Client.IsValid() {
@@ -208,6 +209,9 @@ func (r *Recall) Held(ctx context.Context, q *policy.Request, f *policy.Facts) p
 		}
 		p.held = true
 	})
+	if q.Client.IsValid() && !r.proven {
+		t[0].Add = ledger.Delta{}
+	}
 	if err := r.ledger.Count(ctx, t); err != nil {
 		return policy.Known(math.MaxInt)
 	}

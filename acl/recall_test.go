@@ -269,6 +269,12 @@ func TestAMessageIsPutOnHoldOnce(t *testing.T) {
 	if got := recall.Held(t.Context(), q, f); got != policy.Known(2) {
 		t.Errorf("the next message: %+v", got)
 	}
+	if got := b.recall(false).Held(t.Context(), q, f); got != policy.Known(2) {
+		t.Errorf("of a connection that is not proven: %+v", got)
+	}
+	if got := b.recall(false).Held(t.Context(), rcpt(t, "protocol_state=NOT_SMTP", "client_address", "uid=65534"), &policy.Facts{}); got != policy.Known(3) {
+		t.Errorf("of no connection at all: %+v", got)
+	}
 	b.gone = true
 	for name, got := range map[string]policy.Maybe[int]{
 		"a user that is not known": recall.Held(t.Context(), q, &policy.Facts{}),

@@ -12,14 +12,14 @@ import (
 )
 
 // forgedSessions is how many of each kind a local user makes, forgedGuesses how many recipients each has.
-const forgedSessions, forgedGuesses = 25, 7
+const forgedSessions, forgedGuesses = 20, 7
 
 // TestWhatALocalUserMakesUpLeavesTheMemoryAsItWas has what nobody, or a hacked site, can do on the machine itself to get
 // somebody else banned, or himself forgiven.
 func TestWhatALocalUserMakesUpLeavesTheMemoryAsItWas(t *testing.T) {
 	t.Parallel()
 	s := started(t, rig.Config{Flavour: "stock", Ports: []int{25}, Queue: true})
-	d := daemon(t, s, guarded)
+	d := daemon(t, s, guarded+"policy.nobody = {mode = \"enforce\", action = \"freeze\", users = [\"root\"]}\n")
 	hated := caller{client: "203.0.113.50"}
 	for range 5 {
 		hated.asks(t, s, "x@example.org", guess(1)) // banned by then
@@ -41,10 +41,12 @@ func TestWhatALocalUserMakesUpLeavesTheMemoryAsItWas(t *testing.T) {
 		t.Fatal(err, r)
 	}
 	defer live.Close()
+	roots := dial(t, s, "") // and one of root's
 	sessions := 0
 	for _, f := range []forger{
 		{"exim -bh of an invented connection", inventedGuesses},
 		{"a copy of a live connection that names a victim", copiedGuesses(proxy)},
+		{"a copy of root's connection, with mail to elsewhere", copiedHolds(roots.From())},
 		{"sendmail -bs", typedGuesses("-bs")},
 		{"sendmail -bS", typedGuesses("-bS")},
 	} {
@@ -101,6 +103,14 @@ func copiedGuesses(proxy netip.AddrPort) func(*rig.Site, int) (string, error) {
 		talk := fmt.Sprintf("PROXY TCP4 198.51.100.66 192.0.2.25 %d 25|", 40000+n%2) + forgedTalk("|")
 		return s.As("nobody", "/tmp", "", "/usr/bin/php", "-r", throughProxy, "--", talk,
 			"/usr/sbin/exim4", "-oMi", dotted(netip.MustParseAddrPort(s.Addr())), "-bh", dotted(proxy))
+	}
+}
+
+// copiedHolds has mail that is put on hold.
+func copiedHolds(live netip.AddrPort) func(*rig.Site, int) (string, error) {
+	talk := "EHLO root.example.net\r\nMAIL FROM:<alice@" + rig.Domain + ">\r\nRCPT TO:<friend@" + rig.Foreign + ">\r\nQUIT\r\n"
+	return func(s *rig.Site, _ int) (string, error) {
+		return s.As("nobody", "/tmp", talk, "exim4", "-oMi", dotted(netip.MustParseAddrPort(s.Addr())), "-bh", dotted(live))
 	}
 }
 

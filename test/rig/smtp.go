@@ -133,6 +133,9 @@ func (c *Session) Message(from string, to []string, text string) Reply {
 	return c.Say(strings.ReplaceAll(text, "\n", "\r\n") + "\r\n.")
 }
 
+// From is our end of the connection.
+func (c *Session) From() netip.AddrPort { return c.conn.LocalAddr().(*net.TCPAddr).AddrPort() }
+
 // Transcript returns all that was said so far.
 func (c *Session) Transcript() string { return c.all.String() }
 
