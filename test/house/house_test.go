@@ -42,6 +42,7 @@ var goStatements = map[string]string{
 	"cmd/eximpolicyd/serve.go":   "run waits for the reload loop, which ends with the context",
 	"internal/ledger/load.go":    "Close waits, no longer than closeTime; it ends when Close says so",
 	"internal/control/server.go": "Serve waits; each ends by the deadline of its connection, which its end cuts short",
+	"internal/mainlog/stream.go": "Close and the end of the log wait; it ends with its inputs or when Close says so, each parse after one chunk",
 	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }
 

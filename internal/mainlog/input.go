@@ -1,0 +1,72 @@
+package mainlog
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"time"
+)
+
+// Input is one file of a log, or another source.
+type Input struct {
+	// Name is shown, and tells a set of rotated files by its end and a reject log by the word reject (see Order).
+	Name string
+	// Open opens the source. It is called once for reading, and for a file before that by Order.
+	Open func() (io.ReadCloser, error)
+	// Modified is the last moment that the source can tell of; the zero value is now.
+	Modified time.Time
+
+	once bool // it cannot be opened twice
+}
+
+// File is a log file, plain or compressed by gzip. The name "-" is standard input, which cannot be looked at beforehand.
+func File(name string) Input {
+	if name == "-" {
+		return Stream("-", os.Stdin)
+	}
+	in := Input{Name: name, Open: func() (io.ReadCloser, error) { return os.Open(name) }}
+	if info, err := os.Stat(name); err == nil {
+		in.Modified = info.ModTime()
+	}
+	return in
+}
+
+// Stream is a reader that is read once and not closed.
+func Stream(name string, r io.Reader) Input {
+	return Input{Name: name, Open: func() (io.ReadCloser, error) { return io.NopCloser(r), nil }, once: true}
+}
+
+// Fault is what went wrong with an input. What was read before it counts.
+type Fault struct {
+	Input string
+	Line  int // the last one that was read
+	Err   error
+}
+
+// Error names the input and what went wrong.
+func (f *Fault) Error() string { return f.Input + ": " + f.Err.Error() }
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// errCutGzip says what an end in the middle of a compressed file means.
+var errCutGzip = errors.New("the compressed file ends in the middle: it was cut, or is still being written")
+
+// errUTF16 says why an input has no entries.
+var errUTF16 = errors.New("text in UTF-16, which Exim never writes: convert it to UTF-8")
+
+// plain undoes compression, which it finds by the first octets and not by the name.
+func plain(r io.Reader) (io.Reader, error) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	start, _ := b.Peek(3)
+	switch {
+	case len(start) > 1 && start[0] == 0x1f && start[1] == 0x8b:
+		return gzip.NewReader(b)
+	case len(start) == 3 && string(start) == "\xef\xbb\xbf": // a mark of UTF-8
+		_, err := b.Discard(3)
+		return b, err
+	}
+	return b, nil
+}
