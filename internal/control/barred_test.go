@@ -192,10 +192,18 @@ func script(t *testing.T, write func(*os.File) error) string {
 
 func TestNFTTakesItsScriptAsOftenAsItIsRun(t *testing.T) {
 	path := script(t, func(f *os.File) error { return NFT(f, someNetworks()) })
-	out := unshared(t, "nft", "-f", path, "&& nft -f", path, "&& nft list table inet eximpolicyd")
+	before := script(t, func(f *os.File) error {
+		return NFT(f, Flatten([]Ban{ban("203.0.113.200/32", 0), ban("2001:db8:77::/64", 0)}, nil))
+	})
+	out := unshared(t, "nft", "-f", before, "&& nft -f", path, "&& nft -f", path, "&& nft list table inet eximpolicyd")
 	for _, want := range []string{"192.0.2.9", "2001:db8:0:2::/64"} {
 		if strings.Contains(out, want+" ") || strings.Contains(out, want+",") {
 			t.Errorf("%s is allowed and shut out:\n%s", want, out)
+		}
+	}
+	for _, gone := range []string{"203.0.113.200", "2001:db8:77::"} {
+		if strings.Contains(out, gone) {
+			t.Errorf("%s is shut out no more:\n%s", gone, out)
 		}
 	}
 	for _, want := range []string{"192.0.2.7", "198.51.100.7", "203.0.113.0/25", "2001:db9:0:1::/64"} {
@@ -207,7 +215,10 @@ func TestNFTTakesItsScriptAsOftenAsItIsRun(t *testing.T) {
 
 func TestIPSetTakesItsScriptAsOftenAsItIsRun(t *testing.T) {
 	path := script(t, func(f *os.File) error { return IPSet(f, someNetworks()) })
-	out := unshared(t, "ipset", "restore <", path, "&& ipset restore <", path, "&& ipset save")
+	before := script(t, func(f *os.File) error {
+		return IPSet(f, Flatten([]Ban{ban("203.0.113.200/32", 0), ban("2001:db8:77::/64", 0)}, nil))
+	})
+	out := unshared(t, "ipset", "restore <", before, "&& ipset restore <", path, "&& ipset restore <", path, "&& ipset save")
 	lines := slices.Collect(strings.Lines(out))
 	if n := len(slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return !strings.HasPrefix(l, "add ") })); n != len(someNetworks()) {
 		t.Errorf("%d networks of %d:\n%s", n, len(someNetworks()), out)

@@ -240,8 +240,10 @@ func TestARequestThatIsWrongChangesNothing(t *testing.T) {
 		{"forgetting nobody", `{"request":"forget"}`, "names no network"},
 		{"an import of less than nothing", `{"request":"import","size":-1}`, "at most"},
 		{"an import of too much", `{"request":"import","size":134217729}`, "at most 134217728 octets, not 134217729"},
+		{"an import of too much, with octets that nobody reads", `{"request":"import","size":134217729}` + "\n" + strings.Repeat("x", 100_000), "at most"},
 		{"an import of nothing", `{"request":"import","size":0}`, "line 1"},
 		{"an import that is cut", `{"request":"import","size":1000}` + "\n" + head + `{"allowed":{"network":"192.0.2.9/32"`, "unexpected EOF"},
+		{"an import that is cut between two lines", `{"request":"import","size":1000}` + "\n" + strings.TrimSuffix(head, "\n"), "unexpected EOF"},
 		{"an import with a mistake", fmt.Sprintf(`{"request":"import","size":%d}`, len(head)+5) + "\n" + head + "false", "line 2"},
 		{"a word we do not know", `{"request":"burn"}`, `no such request: \"burn\"`},
 	} {
@@ -427,6 +429,10 @@ func TestAConnectionHasASecondMoreForEachPartOfWhatCameAndWent(t *testing.T) {
 	p.moved = ledger.MaxImport
 	if got := p.end().Sub(noon); got < deadline+511*time.Second || got > deadline+512*time.Second {
 		t.Errorf("after the longest import it has had %s", got)
+	}
+	p.last = noon.Add(deadline)
+	if got := p.end().Sub(noon); got != deadline {
+		t.Errorf("when the daemon ends it has %s", got)
 	}
 }
 

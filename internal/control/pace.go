@@ -18,20 +18,20 @@ type paced struct {
 
 func newPaced(c *net.UnixConn) *paced { return &paced{UnixConn: c, start: time.Now()} }
 
-// end is when the time is up that has been won so far.
+// end is when the time is up that has been won so far. The lock is held.
 func (p *paced) end() time.Time {
-	return p.start.Add(deadline + time.Duration(p.moved)*(time.Second/pace))
+	end := p.start.Add(deadline + time.Duration(p.moved)*(time.Second/pace))
+	if !p.last.IsZero() && p.last.Before(end) {
+		return p.last
+	}
+	return end
 }
 
 // extend sets the deadline for the next octets.
 func (p *paced) extend() {
-	end := p.end()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.last.IsZero() && p.last.Before(end) {
-		end = p.last
-	}
-	p.SetDeadline(end)
+	p.SetDeadline(p.end())
 }
 
 // Read reads what comes in time.
