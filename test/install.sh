@@ -12,6 +12,8 @@ need strace strace
 need rbldnsd rbldnsd
 need unbound unbound
 need dig dnsutils
+need nft nftables
+need ipset ipset
 if [ "${1:-}" = peers ]; then
 	need rspamd rspamd
 	need postfwd2 postfwd
