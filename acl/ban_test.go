@@ -1,6 +1,8 @@
 package acl
 
 import (
+	"bytes"
+	"encoding/json"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -287,5 +289,15 @@ func TestABanRefusesNoMoreThanItsRuleDoes(t *testing.T) {
 		if got := c.d.Refuses(&c.ban); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
+	}
+}
+
+func TestTwoBansOfOneDecisionHaveNamesOfTheirOwn(t *testing.T) {
+	var b bytes.Buffer
+	d := Decision{Bans: []ledger.Ban{*ban(1, "auth.AU1"), *ban(2, "auth.AU1")}}
+	logDecision(&Settings{Log: slog.New(slog.NewJSONHandler(&b, nil))}, &d, rcpt(t), policy.Maybe[uint32]{}, time.Millisecond)
+	var line struct{ Ban, Ban2 struct{ Level int } }
+	if err := json.Unmarshal(b.Bytes(), &line); err != nil || line.Ban.Level != 1 || line.Ban2.Level != 2 {
+		t.Errorf("%v: %s", err, b.String())
 	}
 }

@@ -163,14 +163,18 @@ func describe(line *slog.Record, privacy Privacy, d *Decision, q *policy.Request
 		attrs = append(attrs, slog.Uint64("client_uid", uint64(owner.Value)))
 	}
 	for i := range d.Bans {
-		attrs = append(attrs, banned(&d.Bans[i]))
+		name := "ban"
+		if i > 0 { // of its network, too
+			name += strconv.Itoa(i + 1)
+		}
+		attrs = append(attrs, banned(name, &d.Bans[i]))
 	}
 	attrs = append(attrs, slog.Bool("synthetic", d.Synthetic), slog.Bool("degraded", d.Degraded), slog.Int64("us", took.Microseconds()))
 	line.AddAttrs(attrs...)
 }
 
 // banned tells a ban that was made. durable=no says that a crash would lose it, and that it is tried again.
-func banned(b *ledger.Ban) slog.Attr {
+func banned(name string, b *ledger.Ban) slog.Attr {
 	mode, durable := policy.Observe, "no"
 	if b.Enforced {
 		mode = policy.Enforce
@@ -178,7 +182,7 @@ func banned(b *ledger.Ban) slog.Attr {
 	if b.Durable {
 		durable = "yes"
 	}
-	return slog.Group("ban", slog.String("network", b.Network.String()), slog.Int("level", b.Level), slog.String("mode", mode.String()),
+	return slog.Group(name, slog.String("network", b.Network.String()), slog.Int("level", b.Level), slog.String("mode", mode.String()),
 		slog.String("until", b.Until.UTC().Format(time.RFC3339)), slog.String("rule", b.Rule), slog.String("durable", durable))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -139,6 +140,9 @@ func (d *Daemon) Decisions() ([]Decision, error) {
 	return list, nil
 }
 
+// banKey comes before a ban in a decision line: of its network, a client can have a second one.
+var banKey = regexp.MustCompile(`"ban\d*":`)
+
 // Bans returns the bans that were made so far, in the order of the log. A decision may make several.
 func (d *Daemon) Bans() ([]Ban, error) {
 	var list []Ban
@@ -146,7 +150,7 @@ func (d *Daemon) Bans() ([]Ban, error) {
 		if !strings.HasSuffix(line, "\n") {
 			break // not whole yet
 		}
-		for _, part := range strings.Split(line, `"ban":`)[1:] {
+		for _, part := range banKey.Split(line, -1)[1:] {
 			var one Ban
 			if err := json.NewDecoder(strings.NewReader(part)).Decode(&one); err != nil {
 				return nil, fmt.Errorf("rig: decision line %q: %w", line, err)
