@@ -163,7 +163,7 @@ func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now
 		c.claims.Add(key, e)
 	}
 	e.hear(q, now)
-	return c.view(e)
+	return e.view(&c.mu)
 }
 
 // follow finds the entry of a later request. One that is too old, or of another process with the same number, is no
@@ -177,7 +177,7 @@ func (c *conns) follow(key connKey, start uint64, q *policy.Request, now time.Ti
 		return view{}
 	}
 	e.hear(q, now)
-	v := c.view(e)
+	v := e.view(&c.mu)
 	switch {
 	case q.Stage != policy.Quit && q.Stage != policy.NotQuit:
 	case e.proven: // it has still to be counted, and Exim holds the connection for a while yet, and it must stay the first one's
@@ -285,10 +285,11 @@ func (e *conn) greet(name string, tls bool) {
 	e.greetings = append(list[:len(list):len(list)], g)
 }
 
-func (c *conns) view(e *conn) view {
+// view returns what a request may see. The lock keeps what it does.
+func (e *conn) view(mu *sync.Mutex) view {
 	return view{
 		proven: e.proven, uid: e.uid, greetings: e.greetings,
-		onlyPostmaster: e.accepted > 0 && !e.others, paid: e.paid, here: kept{&c.mu, &e.deeds},
+		onlyPostmaster: e.accepted > 0 && !e.others, paid: e.paid, here: kept{mu, &e.deeds},
 	}
 }
 

@@ -17,7 +17,8 @@ type live struct {
 	dns        *DNS
 	own        *OwnDNS
 	recall     Recall
-	waited     bool // for the DNS, and in vain: the connection has paid
+	account    func(uid uint32) (string, bool) // nil: this machine's
+	waited     bool                            // for the DNS, and in vain: the connection has paid
 }
 
 // Gather fills facts from memory. The account of a local caller costs a look into the password file, and what the DNS
@@ -33,7 +34,7 @@ func (l *live) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 	}
 	if needs&policy.NeedAccount != 0 {
 		if ctx.Err() == nil {
-			f.Account = account(q, f)
+			f.Account = account(q, f, l.account)
 		} else {
 			late |= policy.NeedAccount
 		}

@@ -134,7 +134,7 @@ func (g Given) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 	late = g.DNS.gather(ctx, needs, q, f)
 	f.OnlyPostmaster = q.Stage == policy.Data && q.Recipients == 1 && policy.ToPostmaster(q.Recipient)
 	if needs&policy.NeedAccount != 0 {
-		f.Account = account(q, f)
+		f.Account = account(q, f, nil)
 	}
 	if needs&policy.NeedGreetings != 0 && q.HELO.Known && q.TLSCipher == "" {
 		for _, name := range q.HELOHistory {
@@ -157,8 +157,8 @@ func (g Given) Proven() bool { return true }
 func (g Given) Recall() *Recall { return nil }
 
 // account looks up the login name of whoever is behind a request from this machine. The uid of a request over TCP is
-// Exim's own, which tells nothing; there it is the owner of the other end.
-func account(q *policy.Request, f *policy.Facts) string {
+// Exim's own, which tells nothing; there it is the owner of the other end. A nil name asks this machine.
+func account(q *policy.Request, f *policy.Facts, name func(uint32) (string, bool)) string {
 	uid := q.UID
 	if q.Client.IsValid() {
 		uid = f.ClientUID
@@ -166,6 +166,9 @@ func account(q *policy.Request, f *policy.Facts) string {
 	if !uid.Known {
 		return ""
 	}
-	name, _ := origin.Account(uid.Value)
-	return name
+	if name == nil {
+		name = origin.Account
+	}
+	login, _ := name(uid.Value)
+	return login
 }
