@@ -74,7 +74,7 @@ func (h *host) address(s string, at int) int {
 	}
 	text := s[at+1 : at+n]
 	addr, ok := parseAddr(text)
-	if !ok && strings.ContainsAny(text, " [(") {
+	if (!ok || strings.IndexByte(text, '%') >= 0) && strings.ContainsAny(text, " [()") {
 		return -1
 	}
 	end := at + n + 1
@@ -84,11 +84,12 @@ func (h *host) address(s string, at int) int {
 		for ; i < len(s) && i < end+6 && s[i] >= '0' && s[i] <= '9'; i++ {
 			port = port*10 + int(s[i]-'0')
 		}
-		if i > end+1 {
-			end = i
-		} else if w := strings.IndexByte(s[end:], ' '); w >= 0 { // a port by name
-			end += w
+		if i == end+1 { // Exim's own tests write PORT_D
+			for i < len(s) && (s[i] >= 'A' && s[i] <= 'Z' || s[i] == '_') {
+				i++
+			}
 		}
+		end = i
 	}
 	if port > 65535 || end < len(s) && s[end] != ' ' && s[end] != ':' {
 		return -1

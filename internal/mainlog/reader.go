@@ -90,6 +90,9 @@ func (r *Reader) withCopy(from *stream, e *Event) {
 		if s == from && !e.syslog || s != from && !s.set.reject {
 			continue
 		}
+		if s != from {
+			r.pass(s)
+		}
 		if o := s.copyOf(e); o != nil {
 			o.used = true
 			if e.Headers == "" {
@@ -100,6 +103,15 @@ func (r *Reader) withCopy(from *stream, e *Event) {
 	}
 	if e.Headers != "" && strings.Contains(e.Headers, "Envelope-to:") {
 		r.counts.Seen |= SeenHeaders
+	}
+}
+
+// pass takes the copies away that stand at the front, so that those of one busy second do not hide the next.
+func (r *Reader) pass(s *stream) {
+	for e := s.ahead(0); e != nil && e.used; e = s.ahead(0) {
+		r.again(e)
+		s.at++
+		s.drop(r.done)
 	}
 }
 

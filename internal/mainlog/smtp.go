@@ -78,12 +78,13 @@ func from(e *Event, s string, prefer which, then func(*Event, string) bool) bool
 	if s == "" {
 		return false
 	}
-	if rest, ok := strings.CutPrefix(s, "H="); ok {
-		s = rest
-	}
+	s, named := strings.CutPrefix(s, "H=")
 	tail := func(e *Event, s string) bool { return then(e, tags(e, s)) }
 	if hosted(e, s, prefer, tail) {
 		return true
+	}
+	if named {
+		return false
 	}
 	kind := e.Kind
 	*e = Event{Kind: kind, Text: e.Text, PID: e.PID, ID: e.ID, stamp: e.stamp, File: e.File, Line: e.Line}
@@ -111,10 +112,20 @@ func anything(e *Event, s string) bool {
 }
 
 // complaint reads "\"COMMAND\" H=HOST what was wrong". The command is the client's and may hold quotes and a false H=, what
-// was wrong is Exim's: so the last H= is the one, unless the HELO holds one too.
+// was wrong is Exim's: so the last H= is the one, unless the HELO holds one too. A local caller has U=, and so may a HELO.
 func complaint(e *Event, s string) bool {
+	local := *e
+	if complaintOf(e, s, `" H=`) {
+		e.Doubtful = e.Doubtful || strings.Contains(e.HELO+e.PTR, `" U=`)
+		return true
+	}
+	*e = local
+	return complaintOf(e, s, `" U=`)
+}
+
+func complaintOf(e *Event, s, sign string) bool {
 	for end := len(s); ; {
-		at := max(strings.LastIndex(s[:end], `" H=`), strings.LastIndex(s[:end], `" U=`))
+		at := strings.LastIndex(s[:end], sign)
 		if at < 1 {
 			return false
 		}

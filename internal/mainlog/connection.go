@@ -1,0 +1,251 @@
+package mainlog
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Connection is what a log tells of one connection of a client, or of one local submission. Its strings are its own.
+type Connection struct {
+	Client netip.Addr // not valid: a local submission
+	Port   uint16
+	Server netip.AddrPort
+	PID    int32
+	By     Evidence // how its entries were found to belong together
+	PTR    string
+	HELOs  []string // the names it greeted with, in order, each once; at most maxHELOs
+	Ident  string   // the login of a local submission
+	CWD    string   // the directory it was made in
+	Began  time.Time
+	Ended  time.Time // of the last entry
+	End    Kind      // Closed, Dropped, Lost, TimedOut, NoMail, Refused, ConnectRejected; Unknown is not told
+
+	TLS   string
+	Login string // the last that succeeded, as authenticator:login
+
+	Messages []Message // at most maxDeeds
+	Rcpts    []Rcpt    // that were refused, in order; at most maxDeeds
+	Logins   []Login   // that failed; at most maxDeeds
+	Refusals []Refusal // of the connection, HELO, MAIL and other commands; at most maxDeeds
+
+	Good, UnknownUsers, RelayDenied, Deferred, Refused int // recipients
+	FailedLogins                                       int
+	ProtocolErrors                                     int // also syntax and synchronization
+	TLSErrors                                          int
+	Doubtful                                           int // entries that may be of another client: nothing else counts them
+	Entries                                            int
+}
+
+// HELO returns the last name it greeted with: the one that counts.
+func (c *Connection) HELO() string {
+	if len(c.HELOs) == 0 {
+		return ""
+	}
+	return c.HELOs[len(c.HELOs)-1]
+}
+
+// Evidence says what made one connection of entries.
+type Evidence uint8
+
+// The evidence, the weakest first.
+const (
+	ByAddress Evidence = iota // one address without a long pause: may be several connections, at once or in turn
+	ByPID                     // one process of Exim and one address
+	ByPort                    // address and port
+	ByMessage                 // a local submission
+)
+
+// String names the evidence.
+func (e Evidence) String() string {
+	return [...]string{"address", "process", "port", "message"}[min(e, ByMessage)]
+}
+
+// Message is one that Exim took or refused after DATA.
+type Message struct {
+	Time       time.Time
+	ID         string
+	Kind       Kind // Arrived, ArrivedRefused, DataRejected, ScanRejected, MessageRejected, SubmissionRefused
+	Sender     string
+	Recipients []string // from +received_recipients, else those that deliveries told of in time
+	Protocol   string
+	Auth       string
+	Size       int64
+	MessageID  string // empty: it had none, or +msg_id is off
+	Made       bool   // Exim made the Message-ID
+	Subject    string
+	Headers    string // of a refused one
+	Temporary  bool
+	Cause      Cause
+	Rule       string
+	Reason     string
+	Delivered  int // recipients, as far as it was told in time
+	Failed     int
+}
+
+// Taken reports whether the message was accepted.
+func (m *Message) Taken() bool { return m.Kind == Arrived || m.Kind == ArrivedRefused }
+
+// Rcpt is a recipient that was refused.
+type Rcpt struct {
+	Time              time.Time
+	Sender, Recipient string
+	Temporary         bool
+	Cause             Cause
+	Rule, Reason      string
+}
+
+// Login is a failed one.
+type Login struct {
+	Time                 time.Time
+	Authenticator, Login string
+	Temporary            bool
+}
+
+// Refusal is of anything else.
+type Refusal struct {
+	Time         time.Time
+	Kind         Kind
+	HELO, Sender string
+	Temporary    bool
+	Cause        Cause
+	Rule, Reason string
+}
+
+// Bounds of one connection.
+const (
+	maxHELOs = 8
+	maxDeeds = 256     // of each list: the numbers go on counting
+	maxKept  = 2 << 10 // octets of a reason; header fields 32 kB as they were read
+)
+
+func keep(s string) string { return strings.Clone(s[:min(len(s), maxKept)]) }
+
+// add takes an event of this connection.
+func (c *Connection) add(e *Event) {
+	c.Entries++
+	c.Ended = e.Time
+	if e.Doubtful {
+		c.Doubtful++
+		return
+	}
+	c.know(e)
+	switch e.Kind {
+	case Arrived, ArrivedRefused, DataRejected, ScanRejected, MessageRejected, SubmissionRefused:
+		c.message(e)
+	case RcptRejected:
+		c.rcpt(e)
+	case AuthFailed:
+		c.FailedLogins++
+		if len(c.Logins) < maxDeeds {
+			c.Logins = append(c.Logins, Login{e.Time, keep(e.Auth), keep(e.Login), e.Temporary})
+		}
+	case ProtocolError, SyntaxError, SyncError:
+		c.ProtocolErrors++
+	case TLSError:
+		c.TLSErrors++
+	case Refused, ConnectRejected, HeloRejected, MailRejected, CommandRejected:
+		if len(c.Refusals) < maxDeeds {
+			c.Refusals = append(c.Refusals, Refusal{e.Time, e.Kind, keep(e.HELO), keep(e.Sender), e.Temporary, e.Cause, keep(e.Rule), keep(e.Reason)})
+		}
+	}
+	if ends(e) {
+		c.End = e.Kind
+	}
+}
+
+// ends reports whether an entry is the last of its connection.
+func ends(e *Event) bool {
+	switch e.Kind {
+	case Closed, Dropped, Lost, TimedOut, NoMail, Refused, ConnectRejected:
+		return true
+	}
+	return false
+}
+
+// know takes what an entry tells of the connection itself.
+func (c *Connection) know(e *Event) {
+	if c.PTR == "" {
+		c.PTR = keep(e.PTR)
+	}
+	if e.HELO != "" && c.HELO() != e.HELO && len(c.HELOs) < maxHELOs {
+		c.HELOs = append(c.HELOs, keep(e.HELO))
+	}
+	if c.TLS == "" {
+		c.TLS = keep(e.TLS)
+	}
+	if !c.Server.IsValid() {
+		c.Server = e.Server
+	}
+	if e.Auth != "" && e.Kind != AuthFailed {
+		c.Login = keep(e.Auth)
+	}
+}
+
+func (c *Connection) message(e *Event) {
+	if len(c.Messages) == maxDeeds {
+		return
+	}
+	m := Message{
+		Time: e.Time, ID: strings.Clone(e.ID), Kind: e.Kind, Sender: keep(e.Sender), Protocol: keep(e.Protocol), Auth: keep(e.Auth),
+		Size: e.Size, MessageID: keep(e.MessageID), Made: e.MessageIDMade, Subject: keep(e.Subject),
+		Headers: strings.Clone(e.Headers), Temporary: e.Temporary, Cause: e.Cause, Rule: keep(e.Rule), Reason: keep(e.Reason),
+	}
+	for to := range e.Recipients() {
+		m.Recipients = append(m.Recipients, keep(to))
+		if len(m.Recipients) == maxDeeds {
+			break
+		}
+	}
+	c.Messages = append(c.Messages, m)
+}
+
+func (c *Connection) rcpt(e *Event) {
+	switch {
+	case e.Temporary:
+		c.Deferred++
+	case e.Cause == UnknownUser:
+		c.UnknownUsers++
+	case e.Cause == RelayDenied:
+		c.RelayDenied++
+	default:
+		c.Refused++
+	}
+	if len(c.Rcpts) < maxDeeds {
+		c.Rcpts = append(c.Rcpts, Rcpt{e.Time, keep(e.Sender), keep(e.Recipient), e.Temporary, e.Cause, keep(e.Rule), keep(e.Reason)})
+	}
+}
+
+// delivery takes what became of a message of this connection.
+func (m *Message) delivery(e *Event) {
+	switch e.Kind {
+	case Delivered, DeliveredMore, DeliveredThrough:
+		m.Delivered++
+	case DeliveryFailed:
+		m.Failed++
+	default:
+		return
+	}
+	to := e.Original
+	if to == "" {
+		to = e.Recipient
+	}
+	if len(m.Recipients) >= maxDeeds || strings.IndexByte(to, '@') < 0 {
+		return
+	}
+	for _, known := range m.Recipients {
+		if strings.EqualFold(known, to) {
+			return
+		}
+	}
+	m.Recipients = append(m.Recipients, keep(to))
+}
+
+// close counts what could not be counted before: the recipients that were taken. A message has one at least.
+func (c *Connection) close() {
+	for i := range c.Messages {
+		if m := &c.Messages[i]; m.Taken() {
+			c.Good += max(len(m.Recipients), 1)
+		}
+	}
+}

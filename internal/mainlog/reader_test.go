@@ -1,0 +1,247 @@
+package mainlog_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"eximpolicyd/internal/mainlog"
+	"eximpolicyd/test/logs"
+)
+
+func zip(t *testing.T, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func file(t *testing.T, dir, name string, text []byte) mainlog.Input {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return mainlog.File(path)
+}
+
+func TestARotatedSetIsReadInTheOrderOfTime(t *testing.T) {
+	day := func(n int) string { return fmt.Sprintf("2026-11-%02d 10:00:00 Start queue run: pid=%d\n", n, n) }
+	for _, names := range [][]string{
+		{"mainlog.3.gz", "mainlog.2.gz", "mainlog.1", "mainlog"},
+		{"mainlog-20261101.gz", "mainlog-20261102.gz", "mainlog-20261103", "mainlog"},
+		{"exim_mainlog-9-2026.gz", "exim_mainlog-10-2026.gz", "exim_mainlog-11-2026", "exim_mainlog"},
+		{"mainlog.0.gz", "mainlog.1.gz", "mainlog.2", "mainlog"}, // numbers that count upwards
+	} {
+		dir := t.TempDir()
+		var inputs []mainlog.Input
+		for i, name := range names {
+			text := []byte(day(i + 1))
+			if strings.HasSuffix(name, ".gz") {
+				text = zip(t, string(text))
+			}
+			inputs = append([]mainlog.Input{file(t, dir, name, text)}, inputs...)
+		}
+		events, _ := eventsOf(t, in2030(), inputs...)
+		var got []string
+		for i := range events {
+			got = append(got, filepath.Base(events[i].File))
+		}
+		if strings.Join(got, " ") != strings.Join(names, " ") {
+			t.Errorf("%v was read as %v", names, got)
+		}
+	}
+}
+
+func TestAPartThatIsThereTwiceIsReadOnce(t *testing.T) {
+	dir, line := t.TempDir(), "2026-11-01 10:00:00 Start queue run: pid=1\n"
+	events, _ := eventsOf(t, in2030(), file(t, dir, "mainlog.2", []byte(line)), file(t, dir, "mainlog.2.gz", zip(t, line)))
+	if len(events) != 1 {
+		t.Errorf("%d events", len(events))
+	}
+}
+
+func TestARejectionThatStandsInBothLogsIsToldOfOnceWithItsHeader(t *testing.T) {
+	for _, form := range []logs.Form{{Lines: 20000, Seed: 1}, {Lines: 20000, Seed: 2, PID: true, PerSecond: 200}} {
+		var main, reject bytes.Buffer
+		if err := logs.Write(&main, &reject, form); err != nil {
+			t.Fatal(err)
+		}
+		alone, _ := eventsOf(t, in2030(), mainlog.Stream("-", bytes.NewReader(main.Bytes())))
+		dir := t.TempDir()
+		both, r := eventsOf(t, in2030(), file(t, dir, "rejectlog", reject.Bytes()), file(t, dir, "mainlog", main.Bytes()))
+		if len(both) != len(alone) {
+			t.Fatalf("%d events with the reject log, %d without", len(both), len(alone))
+		}
+		headers := 0
+		for i := range both {
+			if both[i].Text != alone[i].Text {
+				t.Fatalf("event %d is %q, want %q", i, both[i].Text, alone[i].Text)
+			}
+			if both[i].Kind == mainlog.DataRejected {
+				headers++
+				var fields []string
+				for f := range both[i].HeaderFields() {
+					name, _, _ := strings.Cut(f, ":")
+					fields = append(fields, name)
+				}
+				if got := strings.Join(fields, " "); got != "Received From Message-ID Subject" {
+					t.Fatalf("header of event %d: %s in %q", i, got, both[i].Headers)
+				}
+			}
+		}
+		c := r.Counts()
+		if headers == 0 || c.Reasons[mainlog.Duplicate] == 0 || c.Entries() != uint64(len(both)) || c.Seen&mainlog.SeenHeaders == 0 {
+			t.Errorf("%d headers, %d copies, %d entries of %d", headers, c.Reasons[mainlog.Duplicate], c.Entries(), len(both))
+		}
+	}
+}
+
+func TestARejectLogAloneIsToldOf(t *testing.T) {
+	var main, reject bytes.Buffer
+	if err := logs.Write(&main, &reject, logs.Form{Lines: 2000, Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	events, r := eventsOf(t, in2030(), file(t, t.TempDir(), "rejectlog", reject.Bytes()))
+	if len(events) == 0 || r.Counts().Rejections() != uint64(len(events)) {
+		t.Errorf("%d events, %d rejections", len(events), r.Counts().Rejections())
+	}
+}
+
+func TestSyslogsSecondCopyOfARejectionIsToldOfOnce(t *testing.T) {
+	const one = "Nov 23 13:00:00 mx exim[7]: H=[192.0.2.1] F=<> rejected RCPT <a@example.net>: no\n"
+	const long = "Nov 23 13:00:01 mx exim[7]: 1xVTqi-0006Bh-2D H=[192.0.2.1] F=<a@b> rejected after DATA: no\n" +
+		"Nov 23 13:00:01 mx exim[7]: [1\\3] 1xVTqi-0006Bh-2D H=[192.0.2.1] F=<a@b> rejected after DATA: no\n" +
+		"Nov 23 13:00:01 mx exim[7]: [2\\3] Envelope-to: <a@example.net>\n" +
+		"Nov 23 13:00:01 mx exim[7]: [3\\3] I Message-ID: <x@y>\n"
+	events, r := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader(one+one+one+one+long)))
+	if len(events) != 3 || r.Counts().Reasons[mainlog.Duplicate] != 3 {
+		t.Fatalf("%d events, %d copies", len(events), r.Counts().Reasons[mainlog.Duplicate])
+	}
+	if h := events[2].Headers; h != "Envelope-to: <a@example.net>\nI Message-ID: <x@y>" {
+		t.Errorf("headers %q", h)
+	}
+}
+
+func TestWhatIsNoLogIsCountedAndNeverStopsTheRest(t *testing.T) {
+	good := "2026-11-23 13:00:00 Start queue run: pid=1\n"
+	var wide bytes.Buffer
+	wide.WriteString("\xff\xfe")
+	for _, u := range utf16.Encode([]rune(good + good)) {
+		wide.Write([]byte{byte(u), byte(u >> 8)})
+	}
+	var noise []byte
+	for i := range 300_000 {
+		noise = append(noise, byte(i*i>>3^i*7))
+	}
+	zipped := zip(t, strings.Repeat(good, 20000))
+	long := "2026-11-23 13:00:00 H=[192.0.2.1] F=<> rejected RCPT <a@b>: " + strings.Repeat("x", 1<<20) + "\n"
+	for _, c := range []struct {
+		name   string
+		text   []byte
+		events int
+		reason mainlog.Reason // of at least one line; reasons above Blank
+		fault  bool
+		cut    uint64
+	}{
+		{"nothing", nil, 0, 0, false, 0},
+		{"half a compressed file", zipped[:len(zipped)/2], -1, 0, true, 0},
+		{"three octets of a compressed file", zipped[:3], 0, 0, true, 0},
+		{"a compressed file with a wrong octet", append(append([]byte{}, zipped[:len(zipped)-6]...), 1, 2, 3, 4, 5, 6), -1, 0, true, 0},
+		{"two compressed files in one", append(append([]byte{}, zipped...), zipped...), 40000, 0, false, 0},
+		{"UTF-16", wide.Bytes(), 0, mainlog.UTF16, true, 0},
+		{"a mark of UTF-8", []byte("\xef\xbb\xbf" + good), 1, 0, false, 0},
+		{"noise", noise, 0, mainlog.Binary, false, 0},
+		{"noise between", append(append([]byte(good), noise...), "\n"+good...), 2, mainlog.Binary, false, 0},
+		{"NULs", []byte(good + strings.Repeat("\x00", 5000) + "\n" + good), 2, mainlog.Binary, false, 0},
+		{"a line of 1 MB", []byte(good + long + good), 3, 0, false, 1},
+		{"a line of 1 MB without an end", []byte(good + strings.TrimSuffix(long, "\n")), 2, 0, false, 1},
+		{"a text", []byte("Dear sir,\n\nthis is no log.\n"), 0, mainlog.NoStamp, false, 0},
+		{"ends of lines of another system", []byte(strings.ReplaceAll(good+good, "\n", "\r\n")), 2, 0, false, 0},
+		{"an entry with 200,000 lines", []byte(good + strings.Repeat("\tmore\n", 200000) + good), 2, mainlog.Continuation, false, 0},
+	} {
+		events, r := eventsOf(t, in2030(), mainlog.Stream("-", bytes.NewReader(c.text)))
+		n := r.Counts()
+		sum := n.Entries()
+		for _, k := range n.Reasons {
+			sum += k
+		}
+		if c.events >= 0 && len(events) != c.events || c.events < 0 && len(events) == 0 {
+			t.Errorf("%s: %d events, want %d", c.name, len(events), c.events)
+		}
+		if c.reason > 0 && n.Reasons[c.reason] == 0 {
+			t.Errorf("%s: no line is %v: %v", c.name, c.reason, n.Reasons)
+		}
+		if (len(r.Faults()) > 0) != c.fault {
+			t.Errorf("%s: faults %v", c.name, r.Faults())
+		}
+		if n.Cut < c.cut || sum != n.Lines {
+			t.Errorf("%s: %d cut, %d lines of which %d are counted", c.name, n.Cut, n.Lines, sum)
+		}
+		for i := range events {
+			if len(events[i].Text)+len(events[i].Headers) > 64<<10 {
+				t.Errorf("%s: an event of %d octets", c.name, len(events[i].Text)+len(events[i].Headers))
+			}
+		}
+	}
+}
+
+func TestAFileThatIsMissingDoesNotStopTheOthers(t *testing.T) {
+	dir := t.TempDir()
+	there := file(t, dir, "mainlog", []byte("2026-11-23 13:00:00 Start queue run: pid=1\n"))
+	events, r := eventsOf(t, in2030(), mainlog.File(filepath.Join(dir, "mainlog.1")), there)
+	if len(events) != 1 || len(r.Faults()) != 1 || !errors.Is(r.Faults()[0], os.ErrNotExist) {
+		t.Errorf("%d events, faults %v", len(events), r.Faults())
+	}
+}
+
+func TestAReaderThatIsClosedEarlyLeavesNothingBehind(t *testing.T) {
+	var main bytes.Buffer
+	if err := logs.Write(&main, nil, logs.Form{Lines: 50000}); err != nil {
+		t.Fatal(err)
+	}
+	r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", &main)}, in2030())
+	for range 10 {
+		if _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Close() // goleak in TestMain sees what is left
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestTheLogSaysWhichSelectorsItHas(t *testing.T) {
+	plain, _ := readForm(t, logs.Form{Lines: 3000})
+	if got := plain.Missing(mainlog.SeenPID | mainlog.SeenPort | mainlog.SeenRecipients | mainlog.SeenMessageID); got != "+pid +incoming_port +received_recipients" {
+		t.Errorf("missing %q", got)
+	}
+	full, _ := readForm(t, logs.Form{Lines: 3000, PID: true, Port: true, Recipients: true})
+	if got := full.Missing(mainlog.SeenPID | mainlog.SeenPort | mainlog.SeenRecipients); got != "" {
+		t.Errorf("missing %q", got)
+	}
+}
+
+func readForm(t *testing.T, f logs.Form) (mainlog.Selectors, []mainlog.Event) {
+	t.Helper()
+	var main bytes.Buffer
+	if err := logs.Write(&main, nil, f); err != nil {
+		t.Fatal(err)
+	}
+	events, r := eventsOf(t, in2030(), mainlog.Stream("-", &main))
+	return r.Counts().Seen, events
+}

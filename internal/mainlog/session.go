@@ -1,0 +1,210 @@
+package mainlog
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Sessions groups the events of a log to connections, as far as the log allows: by address and port where it has ports
+// (+incoming_port), else by process and address (+pid), else by address as long as there is no pause. It yields connections in
+// the order in which they began. It is for one goroutine.
+//
+// Bound: maxOpen connections and about maxHeld octets; then the oldest is yielded as it is, and what comes later of it is a
+// connection of its own. An entry of one that was forgotten is never added to another address's.
+type Sessions struct {
+	next  func() (*Event, error)
+	pause time.Duration
+
+	open  map[connectionKey]*building
+	byID  map[string]messageAt // messages of connections that are not yielded yet
+	queue []*building          // in the order in which they began
+	held  int                  // octets
+	now   time.Time
+	end   error
+	cwd   lastCommand
+	Lost  uint64 // events of a client without an address, of which no connection can be made
+}
+
+// Bounds and pauses.
+const (
+	maxOpen      = 8192             // whose maps and lists take 1 kB each
+	maxHeld      = 16 << 20         // octets of all that is kept, by the entries they come of
+	perEntry     = 256              // octets of an entry beside its text
+	maxLong      = time.Hour        // of what is held together by an address alone
+	DefaultPause = 2 * time.Minute  // between two entries of an address: after it, a new connection begins
+	surePause    = 10 * time.Minute // where port or process tell: longer than any of Exim's time-outs but for data
+	linger       = 15 * time.Second // after its end, for deliveries
+)
+
+type connectionKey struct {
+	client netip.Addr
+	port   uint16
+	pid    int32
+}
+
+// building is a connection that may go on.
+type building struct {
+	Connection
+	key   connectionKey
+	held  int // octets
+	ended bool
+	left  bool // it is no longer found by its key
+}
+
+// messageAt is where a message stands.
+type messageAt struct {
+	of *building
+	n  int
+}
+
+// lastCommand is the last command line that was logged: of the submission that follows.
+type lastCommand struct {
+	time time.Time
+	pid  int32
+	dir  string
+}
+
+// NewSessions groups the events of a reader. A pause of zero is DefaultPause.
+func NewSessions(r *Reader, pause time.Duration) *Sessions { return SessionsOf(r.Next, pause) }
+
+// SessionsOf groups events that next returns, up to its error.
+func SessionsOf(next func() (*Event, error), pause time.Duration) *Sessions {
+	if pause == 0 {
+		pause = DefaultPause
+	}
+	return &Sessions{next: next, pause: pause, open: map[connectionKey]*building{}, byID: map[string]messageAt{}}
+}
+
+// Next returns the connection that began next, or the error of the events' source: io.EOF at the end.
+func (s *Sessions) Next() (*Connection, error) {
+	for {
+		if len(s.queue) > 0 {
+			if b := s.queue[0]; s.end != nil || len(s.queue) > maxOpen || s.held > maxHeld || s.over(b) {
+				s.queue[0] = nil
+				s.queue = s.queue[1:]
+				s.forget(b)
+				return &b.Connection, nil
+			}
+		} else if s.end != nil {
+			return nil, s.end
+		}
+		e, err := s.next()
+		if err != nil {
+			s.end = err
+			continue
+		}
+		s.take(e)
+	}
+}
+
+// over reports whether nothing more can come of a connection.
+func (s *Sessions) over(b *building) bool {
+	idle := s.now.Sub(b.Ended)
+	return idle > s.patience(b) || b.ended && idle > linger
+}
+
+func (s *Sessions) patience(b *building) time.Duration {
+	switch b.By {
+	case ByAddress:
+		return s.pause
+	case ByMessage:
+		return linger
+	}
+	return surePause
+}
+
+// forget takes a connection out of the maps.
+func (s *Sessions) forget(b *building) {
+	s.leave(b)
+	for i := range b.Messages {
+		delete(s.byID, b.Messages[i].ID)
+	}
+	s.held -= b.held
+	b.close()
+}
+
+func (s *Sessions) leave(b *building) {
+	if !b.left && s.open[b.key] == b {
+		delete(s.open, b.key)
+	}
+	b.left = true
+}
+
+// take puts an event where it belongs.
+func (s *Sessions) take(e *Event) {
+	if e.Time.After(s.now) {
+		s.now = e.Time
+	}
+	switch {
+	case e.Kind == CommandLine:
+		s.cwd = lastCommand{e.Time, e.PID, keep(e.Command)}
+	case e.Kind >= Delivered && e.Kind <= DeliveryDeferred:
+		if at, ok := s.byID[e.ID]; ok {
+			at.of.Messages[at.n].delivery(e)
+		}
+	case !e.Kind.OfClient():
+	case !e.Client.IsValid():
+		s.local(e)
+	default:
+		s.remote(e)
+	}
+}
+
+func (s *Sessions) remote(e *Event) {
+	key, by := connectionKey{client: e.Client}, ByAddress
+	switch {
+	case e.Port != 0:
+		key.port, by = e.Port, ByPort
+	case e.PID != 0:
+		key.pid, by = e.PID, ByPID
+	}
+	b := s.open[key]
+	if b != nil && (b.ended || e.Time.Sub(b.Ended) > s.patience(b) || e.Kind == Opened && by != ByAddress || e.Time.Sub(b.Began) > maxLong && by == ByAddress) {
+		s.leave(b)
+		b = nil
+	}
+	if b == nil {
+		b = s.begin(e, key, by)
+		s.open[key] = b
+	}
+	s.put(b, e)
+	if ends(e) {
+		b.ended = by != ByAddress // of several at once, one has ended
+	}
+}
+
+// local takes a submission of this machine: each message is one.
+func (s *Sessions) local(e *Event) {
+	if e.Kind != Arrived && e.Kind != ArrivedRefused && e.Kind != SubmissionRefused {
+		s.Lost++
+		return
+	}
+	b := s.begin(e, connectionKey{}, ByMessage)
+	b.left, b.ended = true, true
+	b.Ident = keep(e.Ident)
+	if c := s.cwd; c.dir != "" && c.pid == e.PID && e.Time.Sub(c.time) <= time.Second {
+		b.CWD = c.dir
+		if e.PID == 0 {
+			s.cwd = lastCommand{}
+		}
+	}
+	s.put(b, e)
+}
+
+func (s *Sessions) begin(e *Event, key connectionKey, by Evidence) *building {
+	b := &building{key: key}
+	b.Client, b.Port, b.PID, b.By = e.Client, e.Port, e.PID, by
+	b.Began, b.Ended = e.Time, e.Time
+	s.queue = append(s.queue, b)
+	return b
+}
+
+func (s *Sessions) put(b *building, e *Event) {
+	n, size := len(b.Messages), perEntry+len(e.Text)+len(e.Headers)
+	b.held += size
+	s.held += size
+	b.add(e)
+	if len(b.Messages) > n && e.ID != "" {
+		s.byID[b.Messages[n].ID] = messageAt{b, n}
+	}
+}
