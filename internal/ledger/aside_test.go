@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -124,51 +126,68 @@ func TestADamagedFileOfCountersIsMovedAsideAndNeverHarms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	moved := 0
 	const total = 500
+	var moved atomic.Int64
+	var all sync.WaitGroup
+	limit := make(chan struct{}, 16)
 	for i := range total {
-		r := rand.New(rand.NewPCG(uint64(i), 7))
-		mutated := slices.Clone(whole)
-		switch i % 5 {
-		case 0:
-			mutated[r.IntN(len(mutated))] ^= 1 << r.IntN(8)
-		case 1:
-			mutated = mutated[:r.IntN(len(mutated))]
-		case 2:
-			fill(r, mutated[r.IntN(len(mutated)):])
-		case 3:
-			mutated = append(mutated, byte(i))
-		case 4:
-			a := r.IntN(len(mutated) - 100)
-			mutated = slices.Delete(mutated, a, a+1+r.IntN(99))
-		}
-		dir := t.TempDir()
-		for name, data := range map[string][]byte{fileBans: bans, fileCounters: mutated} {
-			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-				t.Fatal(err)
+		limit <- struct{}{}
+		all.Go(func() {
+			defer func() { <-limit }()
+			mutated := mutatedCounters(rand.New(rand.NewPCG(uint64(i), 7)), slices.Clone(whole), i)
+			dir := t.TempDir()
+			for name, data := range map[string][]byte{fileBans: bans, fileCounters: mutated} {
+				if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+					t.Error(err)
+				}
 			}
-		}
-		e := open(t, Options{Dir: dir, Clock: h.read})
-		s := e.State()
-		if s.Fault != "" || s.Enforced != 1 || len(s.Aside) > 1 || (len(s.Aside) == 0) != (s.Keys == 200) {
-			t.Fatalf("%d: %+v", i, s)
-		}
-		if len(s.Aside) == 1 {
-			moved++
-			if aside, err := os.ReadFile(s.Aside[0]); err != nil || !bytes.Equal(aside, mutated) || s.Keys != 0 {
-				t.Fatalf("%d: what is aside is not what was there: %v; %d keys", i, err, s.Keys)
+			e, err := Open(Options{Dir: dir, Clock: h.read})
+			if err != nil {
+				t.Error(err)
+				return
 			}
-		}
-		e.counts.count(e.Now(), []Tally{{Key: Total, Add: Delta{Bad: 1}}})
-		if err := e.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if e := open(t, Options{Dir: dir, Clock: h.read}); e.counts.keys() != s.Keys+1 {
-			t.Fatalf("%d: %d keys after a restart, not %d", i, e.counts.keys(), s.Keys+1)
-		}
+			s := e.State()
+			if s.Fault != "" || s.Enforced != 1 || len(s.Aside) > 1 || (len(s.Aside) == 0) != (s.Keys == 200) {
+				t.Errorf("%d: %+v", i, s)
+			}
+			if len(s.Aside) == 1 {
+				moved.Add(1)
+				if aside, err := os.ReadFile(s.Aside[0]); err != nil || !bytes.Equal(aside, mutated) || s.Keys != 0 {
+					t.Errorf("%d: what is aside is not what was there: %v; %d keys", i, err, s.Keys)
+				}
+			}
+			e.counts.count(e.Now(), []Tally{{Key: Total, Add: Delta{Bad: 1}}})
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+			if e, err = Open(Options{Dir: dir, Clock: h.read}); err != nil || e.counts.keys() != s.Keys+1 {
+				t.Errorf("%d: %d keys after a restart, not %d: %v", i, e.counts.keys(), s.Keys+1, err)
+				return
+			}
+			e.Close()
+		})
 	}
-	t.Logf("FIGURE damaged files of counters: %d starts, %d files moved aside; 0 panics", total, moved)
-	if moved < total*9/10 {
+	all.Wait()
+	t.Logf("FIGURE damaged files of counters: %d starts, %d files moved aside; 0 panics", total, moved.Load())
+	if moved.Load() < total*9/10 {
 		t.Errorf("only %d were found damaged", moved)
 	}
+}
+
+// mutatedCounters changes a file in one of five ways.
+func mutatedCounters(r *rand.Rand, f []byte, way int) []byte {
+	switch way % 5 {
+	case 0:
+		f[r.IntN(len(f))] ^= 1 << r.IntN(8)
+	case 1:
+		f = f[:r.IntN(len(f))]
+	case 2:
+		fill(r, f[r.IntN(len(f)):])
+	case 3:
+		f = append(f, byte(way))
+	case 4:
+		at := r.IntN(len(f) - 100)
+		f = slices.Delete(f, at, at+1+r.IntN(99))
+	}
+	return f
 }

@@ -12,7 +12,7 @@ import (
 
 // Bounds of what is kept.
 const (
-	MaxBans    = 65536 // of all kinds together: 24 MB, and 25 MB on the disk
+	MaxBans    = 65536 // of all kinds together: 25 MB, and 17 MB on the disk
 	MaxAllowed = 4096
 )
 

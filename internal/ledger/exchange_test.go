@@ -81,8 +81,9 @@ func TestAnExportMovesToAMachineWithAnotherSteadyTime(t *testing.T) {
 	e := filled(t, h)
 	h.set(-90 * time.Hour) // its steady time is ahead of the wall clock from now on
 	text := export(t, e)
-	other := &hands{wall: h.wall}
+	other := &hands{wall: h.wall.Add(50 * time.Hour)}
 	into := open(t, Options{Clock: other.read})
+	other.set(-50 * time.Hour)
 	if _, err := into.Import(t.Context(), strings.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}

@@ -79,8 +79,8 @@ func (s *store) open(name string) (*os.File, error) {
 	return f, nil
 }
 
-// aside moves a damaged file away, to where nothing is yet, and says so.
-func (s *store) aside(name string, why error) error {
+// aside moves a file away that cannot be used, to where nothing is yet, and says so, and what that means.
+func (s *store) aside(name string, why error, means string) error {
 	base := name + asideMark + s.wall().UTC().Format("20060102T150405")
 	to := base
 	for i := 2; ; i++ {
@@ -93,12 +93,8 @@ func (s *store) aside(name string, why error) error {
 		}
 		to = fmt.Sprintf("%s-%d", base, i)
 	}
-	what := "no ban is known any more"
-	if name == fileCounters {
-		what = "all counters start from 0"
-	}
-	s.log.Error("a file of the memory is damaged and was moved aside: "+what, "file", s.path(name), "why", why, "moved_to", s.path(to),
-		"fix", "check the disk; import an export if there is one; delete the file when it has been looked at")
+	s.log.Error("a file of the memory cannot be used and was moved aside: "+means, "file", s.path(name), "why", why, "moved_to", s.path(to),
+		"fix", "check the disk; import an export if there is one; delete what was moved aside when it has been looked at")
 	return nil
 }
 
@@ -161,7 +157,7 @@ func (s *store) readCounters(load func(io.Reader) error) error {
 		err = load(f)
 	}
 	if p := new(fs.PathError); err != nil && (!errors.As(err, &p) || errors.Is(err, unix.EIO)) {
-		return s.aside(fileCounters, err)
+		return s.aside(fileCounters, err, "all counters start from 0")
 	}
 	return err
 }

@@ -101,13 +101,69 @@ func fullChild() error {
 	return nil
 }
 
+// readOnlyChild makes bans on a disk that becomes read-only while no daemon runs, as after a fault, and then writable again.
+func readOnlyChild() error {
+	dir := os.Args[1]
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=1m,mode=0700"); err != nil {
+		fmt.Println("SKIP no tmpfs can be mounted:", err)
+		return nil
+	}
+	state := filepath.Join(dir, "state")
+	ban := func(e *Engine, network string) Ban {
+		b, _, _ := e.Offend(context.Background(), offence(network, true))
+		return b
+	}
+	e, err := Open(Options{Dir: state})
+	if err != nil {
+		return err
+	}
+	if b := ban(e, "192.0.2.1"); !b.Durable || e.Close() != nil {
+		return fmt.Errorf("before: %+v", b)
+	}
+	if err := unix.Mount("none", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		return err
+	}
+	log := new(lines)
+	if e, err = Open(Options{Dir: state, Log: log.log()}); err != nil {
+		return err
+	}
+	if second, err := Open(Options{Dir: state}); !errors.Is(err, ErrLocked) {
+		return fmt.Errorf("a second engine on a read-only disk: %v, %v", second, err)
+	}
+	if s, _ := e.Standing(context.Background(), netip.MustParseAddr("192.0.2.1")); s.Enforced == nil {
+		return fmt.Errorf("what is on the disk is not known: %+v", e.State())
+	}
+	if b, s := ban(e, "192.0.2.2"), e.State(); b.Durable || !strings.Contains(s.Fix, "mount") || strings.Count(log.String(), "level=ERROR") != 1 {
+		return fmt.Errorf("%+v; %+v\n%s", b, s, log)
+	}
+	if err := unix.Mount("none", dir, "", unix.MS_REMOUNT, "size=1m"); err != nil {
+		return err
+	}
+	if err := e.Close(); err != nil {
+		return err
+	}
+	if e, err = Open(Options{Dir: state}); err != nil || len(e.Bans()) != 2 {
+		return fmt.Errorf("after: %v, %+v", err, e)
+	}
+	return e.Close()
+}
+
 func TestBansGoOnWhileTheDiskIsFullAndAreSavedWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
+	t.Log(onOwnDisk(t, "full"))
+}
+
+func TestADiskThatIsReadOnlyIsReadAndSavedToWhenItCanBe(t *testing.T) {
+	onOwnDisk(t, "readonly")
+}
+
+// onOwnDisk runs a child that mounts a disk which nobody else sees, and returns what it says.
+func onOwnDisk(t *testing.T, name string) string {
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount a disk that is small enough")
 	}
 	child := exec.Command(os.Args[0], t.TempDir())
-	child.Env = append(os.Environ(), childOf+"=full")
+	child.Env = append(os.Environ(), childOf+"="+name)
 	child.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	out, err := child.CombinedOutput()
 	if reason, skip := strings.CutPrefix(string(out), "SKIP "); skip {
@@ -119,5 +175,5 @@ func TestBansGoOnWhileTheDiskIsFullAndAreSavedWhenThereIsRoom(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	t.Log(strings.TrimSpace(string(out)))
+	return strings.TrimSpace(string(out))
 }

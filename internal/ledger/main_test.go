@@ -18,7 +18,7 @@ import (
 const childOf = "EXIMPOLICYD_LEDGER_CHILD"
 
 func TestMain(m *testing.M) {
-	children := map[string]func() error{"killed": killedChild, "full": fullChild, "fsync": fsyncChild}
+	children := map[string]func() error{"killed": killedChild, "full": fullChild, "readonly": readOnlyChild, "fsync": fsyncChild}
 	if child := children[os.Getenv(childOf)]; child != nil {
 		if err := child(); err != nil {
 			fmt.Fprintln(os.Stderr, err)

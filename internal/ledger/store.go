@@ -1,12 +1,14 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -54,7 +56,7 @@ func (s *store) load() (f found, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		fit, err = false, nil
 	case errors.As(err, &damaged), errors.Is(err, unix.EIO):
-		f, fit, err = found{}, false, s.aside(fileBans, err)
+		f, fit, err = found{}, false, s.aside(fileBans, err, "no ban is known any more")
 	}
 	s.loaded, s.trust = err == nil, doubted
 	if fit {
@@ -90,7 +92,8 @@ func (s *store) fit() bool {
 	if s.db != nil {
 		s.closeDB(nil)
 		s.trust = doubted
-		if err := s.aside(fileBans, errors.New("it was put there while the daemon ran, which has written its own anew")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := s.aside(fileBans, errors.New("it was put there while the daemon ran"), "the daemon's own is written anew")
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.log.Warn("a strange file of bans is overwritten", "file", s.path(fileBans), "error", err)
 		}
 	}
@@ -151,30 +154,34 @@ func (s *store) rewrite(m moment, list []change) error {
 	return nil
 }
 
-// put writes changes into a transaction.
+// put writes changes into a transaction. They are sorted first: bbolt keeps what is new in one page until it commits, and
+// moves all behind a key that goes between others.
 func put(tx *bbolt.Tx, m moment, list []change) error {
 	bucket, err := tx.CreateBucketIfNotExists([]byte(bucketName))
 	if err != nil {
 		return err
 	}
 	var state stored
-	if old := bucket.Get([]byte(stateKey)); old != nil {
-		if err := unseal([]byte(stateKey), old, &state); err != nil {
-			return err
-		}
+	if old := bucket.Get([]byte(stateKey)); old == nil {
+		bucket.FillPercent = 0.9 // all of a new file comes in order
+	} else if err := unseal([]byte(stateKey), old, &state); err != nil {
+		return err
 	}
+	slices.SortFunc(list, func(a, b change) int { return bytes.Compare(a.key(), b.key()) })
 	for i := range list {
 		key := list[i].key()
 		value, err := list[i].value()
 		if err != nil {
 			return err
 		}
-		state.count(bucket.Get(key), -1)
+		old := bucket.Get(key)
+		state.count(old, -1)
 		state.count(value, 1)
-		if value == nil {
-			err = bucket.Delete(key)
-		} else {
+		switch {
+		case value != nil:
 			err = bucket.Put(key, value)
+		case old != nil:
+			err = bucket.Delete(key)
 		}
 		if err != nil {
 			return err
