@@ -170,7 +170,7 @@ func TestADamagedFileOfCountersIsMovedAsideAndNeverHarms(t *testing.T) {
 	all.Wait()
 	t.Logf("FIGURE damaged files of counters: %d starts, %d files moved aside; 0 panics", total, moved.Load())
 	if moved.Load() < total*9/10 {
-		t.Errorf("only %d were found damaged", moved)
+		t.Errorf("only %d were found damaged", moved.Load())
 	}
 }
 
