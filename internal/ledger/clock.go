@@ -96,3 +96,13 @@ func (c *clock) lead() (ahead time.Duration, steps int) {
 	defer c.mu.Unlock()
 	return c.ahead, c.steps
 }
+
+// skew returns how far the wall clock is ahead now, which is what lead says unless it has been set since.
+func (c *clock) skew() time.Duration {
+	wall, steady := c.read()
+	ahead, _ := c.lead()
+	if now := plain(wall).Sub(c.base.Add(steady - c.start)); (now - ahead).Abs() > step {
+		return now
+	}
+	return ahead
+}

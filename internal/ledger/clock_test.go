@@ -116,3 +116,40 @@ func TestTheSystemsClockMakesNoGarbage(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A decision compares with the wall clock, and shows its times.
+func TestWhatADecisionIsToldIsByTheWallClock(t *testing.T) {
+	for _, by := range []time.Duration{0, time.Hour, -time.Hour, 87660 * time.Hour} {
+		h := newHands()
+		e := open(t, Options{Clock: h.read})
+		offend(t, e, offence("192.0.2.1", true))
+		if _, err := e.Allow(t.Context(), Allowed{Network: prefix("192.0.2.1")}); err != nil {
+			t.Fatal(err)
+		}
+		login := []Tally{{Key: Of(prefix("192.0.2.1")), Add: Delta{Login: true, Good: 1}}}
+		if err := e.Count(t.Context(), login); err != nil {
+			t.Fatal(err)
+		}
+		h.pass(20 * time.Minute)
+		h.set(by)
+		s := standing(t, e, "192.0.2.1")
+		login[0].Add = Delta{}
+		if err := e.Count(t.Context(), login); err != nil {
+			t.Fatal(err)
+		}
+		made, left := h.wall.Sub(s.Enforced.Made), s.Enforced.Until.Sub(h.wall)
+		logged, again, good := h.wall.Sub(s.LastLogin), h.wall.Sub(login[0].Counts.LastLogin), h.wall.Sub(login[0].Counts.LastGood)
+		if made != 20*time.Minute || left != 40*time.Minute || h.wall.Sub(s.Allowed.Made) != 20*time.Minute {
+			t.Errorf("set by %s: made %s ago, %s left, allowed at %s", by, made, left, s.Allowed.Made)
+		}
+		for _, ago := range []time.Duration{logged, again, good} {
+			if ago.Round(time.Second) != 20*time.Minute {
+				t.Errorf("set by %s: a login %s and %s ago, a good recipient %s", by, logged, again, good)
+			}
+		}
+		next, _, err := e.Offend(t.Context(), offence("192.0.2.2", true))
+		if err != nil || next.Until.Sub(h.wall) != time.Hour {
+			t.Errorf("set by %s: %v until %s, it is %s", by, err, next.Until, h.wall)
+		}
+	}
+}

@@ -83,7 +83,25 @@ func (e *Engine) Wall(t time.Time) time.Time {
 // Count adds to counters and reads them. It never fails.
 func (e *Engine) Count(_ context.Context, tallies []Tally) error {
 	e.counts.count(e.clock.now(), tallies)
+	e.onTheWall(tallies)
 	return nil
+}
+
+// onTheWall puts the times of what is counted by the wall clock. Where there is none, the clock is not read.
+func (e *Engine) onTheWall(tallies []Tally) {
+	var by time.Duration
+	known := false
+	for i := range tallies {
+		for _, t := range []*time.Time{&tallies[i].Counts.LastGood, &tallies[i].Counts.LastLogin} {
+			if t.IsZero() {
+				continue
+			}
+			if !known {
+				by, known = e.clock.skew(), true
+			}
+			*t = t.Add(by)
+		}
+	}
 }
 
 // Standing returns what is in force for an address. It never fails. The bans are shared: they are not to be changed.
@@ -102,7 +120,32 @@ func (e *Engine) Standing(_ context.Context, a netip.Addr) (Standing, error) {
 	if s.Enforced != nil {
 		s.LastLogin = e.counts.read(now, Of(s.Enforced.Network)).LastLogin
 	}
+	if s != (Standing{}) {
+		s.move(e.clock.skew())
+	}
 	return s, nil
+}
+
+// move moves all times. What is pointed to is shared, and copied.
+func (s *Standing) move(by time.Duration) {
+	if by == 0 {
+		return
+	}
+	for _, b := range []**Ban{&s.Enforced, &s.Observed} {
+		if *b != nil {
+			moved := **b
+			moved.move(by)
+			*b = &moved
+		}
+	}
+	if s.Allowed != nil {
+		moved := *s.Allowed
+		moved.move(by)
+		s.Allowed = &moved
+	}
+	if !s.LastLogin.IsZero() {
+		s.LastLogin = s.LastLogin.Add(by)
+	}
 }
 
 // Offend bans a network, or returns the ban that is in force. It is an error if the offence says no network or rule.
@@ -127,6 +170,7 @@ func (e *Engine) Offend(ctx context.Context, o Offence) (Ban, bool, error) {
 		if in != nil && !in.over(now) && (in.class == c || o.Enforced) {
 			b := *in.ban
 			e.mu.Unlock()
+			b.move(e.clock.skew())
 			return b, false, nil
 		}
 	}
@@ -145,6 +189,7 @@ func (e *Engine) Offend(ctx context.Context, o Offence) (Ban, bool, error) {
 	}
 	b := made // which is shared from now on
 	b.Durable = e.settle(ctx, change)
+	b.move(e.clock.skew())
 	return b, true, nil
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // Ledger is what a decision asks of the memory. Every operation is one step for whoever remembers, goes through no list
-// of keys, and takes and gives values that can travel. It is safe for concurrent use. An error says that the memory did
-// not answer in time; nothing is known then.
+// of keys, and takes and gives values that can travel; their times are by the wall clock. It is safe for concurrent use. An
+// error says that the memory did not answer in time; nothing is known then.
 type Ledger interface {
 	// Count adds to the windows of each key and fills in what they are then. A Tally that adds nothing only reads, and
 	// leaves no trace.
