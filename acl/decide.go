@@ -54,11 +54,12 @@ func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, 
 		return c.out
 	}
 	c.exempt()
+	counts := c.remembers()
 	if !c.denied() && !c.banned() {
 		if needs := c.early(); needs != 0 {
 			known.Start(needs, q, &c.f)
 		}
-		if c.remembers() {
+		if counts {
 			known.Recall().Count(ctx, q, &c.f)
 		}
 		if needs := c.choose(); needs != 0 {
@@ -68,7 +69,7 @@ func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, 
 		c.judge()
 	}
 	c.conclude()
-	if !c.objected() && c.remembers() {
+	if counts && !c.objected() {
 		known.Recall().Pass(ctx, q, &c.f)
 	}
 	return c.out

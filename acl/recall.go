@@ -19,9 +19,7 @@ type Recall struct {
 	ledger ledger.Ledger
 	proven bool
 	here   kept // what this connection has done
-
-	networks []netip.Prefix // of the client
-	tallies  [4]ledger.Tally
+	tallies [2]ledger.Tally // room for those of a good recipient
 }
 
 // kept are the deeds of a connection, which several requests may change. The zero kept is of one that is not known.
@@ -185,7 +183,7 @@ func (p *deeds) good() (add ledger.Delta) {
 func (r *Recall) clean(ctx context.Context, client netip.Addr) {
 	one := ledger.Delta{Clean: 1}
 	tallies := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: one}, ledger.Tally{Key: ledger.Total, Add: one})
-	for _, n := range r.around(client) {
+	for _, n := range ledger.Networks(client) {
 		tallies = append(tallies, ledger.Tally{Key: ledger.Of(n), Add: one})
 	}
 	_ = r.ledger.Count(ctx, tallies) // what is not counted is not known, which shields nobody
@@ -247,18 +245,27 @@ func (r *Recall) Ban(ctx context.Context, o ledger.Offence, q *policy.Request, f
 // onlyWayIn is from how many messages of a day on a client that brings over half of all is taken for the only way in.
 const onlyWayIn = 20
 
-// tally adds to the counts of a client, and, where that is bad, of its networks. It fills in the facts, if there are any
-// to fill in, and reports whether they are known.
+// tally adds to the counts of a client, and of its networks what matters there. It fills in the facts, if there are any to
+// fill in, and reports whether they are known. Networks, and all mail, are looked at only where somebody did something
+// bad: of a good recipient, which most are, no rule asks them.
 func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta, f *policy.Facts) bool {
-	networks := r.around(client)
-	tallies := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: add}, ledger.Tally{Key: ledger.Total})
+	wide := add
+	wide.OnlyBad, wide.Seen, wide.Trapped = 0, 0, 0
+	bad := add.Bad > 0 || add.Failed > 0
+	tallies := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: add})
+	var networks []netip.Prefix
+	if wide != (ledger.Delta{}) {
+		networks = ledger.Networks(client)
+	}
 	for _, n := range networks {
-		wide := add
-		wide.OnlyBad, wide.Seen, wide.Trapped = 0, 0, 0
-		if add.Bad > 0 || add.Failed > 0 {
+		if bad {
 			wide.Seen = ledger.Member(client, n)
 		}
 		tallies = append(tallies, ledger.Tally{Key: ledger.Of(n), Add: wide})
+	}
+	doubtful := f != nil && (bad || f.Here.Offended || f.Here.Trapped)
+	if doubtful {
+		tallies = append(tallies, ledger.Tally{Key: ledger.Total})
 	}
 	if err := r.ledger.Count(ctx, tallies); err != nil {
 		return false
@@ -267,24 +274,16 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 		return true
 	}
 	f.Client = triedOf(&tallies[0].Counts)
-	f.OnlyWayIn = mostOf(&tallies[0].Counts, &tallies[1].Counts)
-	f.Networks = make([]policy.Network, 0, 2)
+	f.OnlyWayIn = doubtful && mostOf(&tallies[0].Counts, &tallies[len(tallies)-1].Counts)
+	f.Networks = nil
 	for i, n := range networks {
 		factor := 3
 		if n.Bits() == 48 {
 			factor = 9
 		}
-		f.Networks = append(f.Networks, policy.Network{Prefix: n, Factor: factor, Tried: triedOf(&tallies[2+i].Counts)})
+		f.Networks = append(f.Networks, policy.Network{Prefix: n, Factor: factor, Tried: triedOf(&tallies[1+i].Counts)})
 	}
 	return true
-}
-
-// around returns the networks of the client.
-func (r *Recall) around(client netip.Addr) []netip.Prefix {
-	if r.networks == nil {
-		r.networks = ledger.Networks(client)
-	}
-	return r.networks
 }
 
 func triedOf(c *ledger.Counts) policy.Tried {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,13 +33,38 @@ type moment struct {
 	Wall   time.Time `json:"wall"`
 }
 
-// systemClock reads the wall clock, and the time since the machine was started.
-func systemClock() (wall time.Time, steady time.Duration) {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil { // no Linux since 2.6.39 says no
-		return time.Now(), 0
+// bootClock reads the wall clock, and the time since the machine was started, sleep included. The kernel is asked once a
+// second; in between Go's own clock, which asks it for nothing and only stops while the machine sleeps, tells what has
+// passed.
+type bootClock struct {
+	start time.Time
+	asked atomic.Int64 // when, by Go's clock since start, in nanoseconds
+	ahead atomic.Int64 // of Go's clock since start
+}
+
+const bootAgain = time.Second
+
+func newBootClock() *bootClock {
+	b := &bootClock{start: time.Now()}
+	b.ask(0)
+	return b
+}
+
+func (b *bootClock) read() (wall time.Time, steady time.Duration) {
+	wall = time.Now()
+	passed := wall.Sub(b.start)
+	if passed-time.Duration(b.asked.Load()) >= bootAgain {
+		b.ask(passed)
 	}
-	return time.Now(), time.Duration(ts.Nano())
+	return wall, passed + time.Duration(b.ahead.Load())
+}
+
+func (b *bootClock) ask(passed time.Duration) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err == nil { // no Linux since 2.6.39 says no
+		b.ahead.Store(ts.Nano() - int64(passed))
+	}
+	b.asked.Store(int64(passed))
 }
 
 // newClock goes on from the last moment that is known, or begins with the wall clock.

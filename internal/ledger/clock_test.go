@@ -112,8 +112,20 @@ func TestABanOfAFileIsNeverLongerThanItsLevel(t *testing.T) {
 }
 
 func TestTheSystemsClockMakesNoGarbage(t *testing.T) {
-	if n := testing.AllocsPerRun(100, func() { systemClock() }); n > 0 {
+	b := newBootClock()
+	if n := testing.AllocsPerRun(100, func() { b.read() }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// While the machine sleeps Go's clock stops, and that of the kernel goes on.
+func TestTheSystemsClockCountsSleep(t *testing.T) {
+	b := newBootClock()
+	_, before := b.read()
+	b.start = b.start.Add(time.Hour)     // as if Go's clock had missed an hour
+	b.asked.Store(int64(-2 * time.Hour)) // and the kernel had not been asked since
+	if _, after := b.read(); (after - before).Abs() > time.Minute {
+		t.Errorf("%s, and then %s", before, after)
 	}
 }
 

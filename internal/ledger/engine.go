@@ -51,7 +51,7 @@ func Open(o Options) (*Engine, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Clock == nil {
-		o.Clock = systemClock
+		o.Clock = newBootClock().read
 	}
 	if o.Keys <= 0 {
 		o.Keys = defaultKeys
