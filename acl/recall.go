@@ -16,9 +16,9 @@ import (
 // counts nothing of a connection that is not proven, which anybody on this machine can make up. A nil Recall remembers
 // nothing and knows nothing. It is for one request, and one goroutine.
 type Recall struct {
-	ledger ledger.Ledger
-	proven bool
-	here   kept // what this connection has done
+	ledger  ledger.Ledger
+	proven  bool
+	here    kept            // what this connection has done
 	tallies [2]ledger.Tally // room for those of a good recipient
 }
 
