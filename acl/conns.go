@@ -137,7 +137,7 @@ func (c *conns) note(pid int32, q *policy.Request, own bool, now time.Time) view
 func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now time.Time) view {
 	e := &conn{start: start, seen: now, tuple: tuple{key.client, netip.AddrPortFrom(q.Server, port(q.ServerPort))}}
 	if own {
-		e.uid = c.owner(e.tuple)
+		e.uid = owner(c.prover, e.tuple)
 	}
 	if q.ProxyLocal.Addr().IsValid() {
 		e.tuple.far = q.ProxyLocal
@@ -223,8 +223,8 @@ func (c *conns) exists(t tuple) bool {
 
 // owner returns the user at the other end of a connection from this machine. A socket without an inode has been closed,
 // and the kernel then says root.
-func (c *conns) owner(t tuple) policy.Maybe[uint32] {
-	s, found, err := c.prover.Find(t.far, t.server)
+func owner(p Prover, t tuple) policy.Maybe[uint32] {
+	s, found, err := p.Find(t.far, t.server)
 	return policy.Maybe[uint32]{Value: s.UID, Known: err == nil && found && s.Inode != 0}
 }
 
