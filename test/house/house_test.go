@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"acl":              {"policy", "rbl", "internal/ledger", "internal/origin"},
 	"internal/config":  {"policy", "rbl"},
 	"internal/dnstest": {},
+	"internal/front":   {"acl", "policy"},
 	"internal/origin":  {},
 	"internal/control": {"acl", "internal/ledger", "rbl"},
 	"internal/ledger":  {},
@@ -43,6 +44,7 @@ var goStatements = map[string]string{
 	"internal/ledger/load.go":    "Close waits, no longer than closeTime; it ends when Close says so",
 	"internal/control/server.go": "Serve waits; each ends by the deadline of its connection, which its end cuts short",
 	"internal/mainlog/stream.go": "Close and the end of the log wait; it ends with its inputs or when Close says so, each parse after one chunk",
+	"internal/front/front.go":    "Serve waits; each ends by sessionTime, or when Serve's end closes its connection",
 	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }
 

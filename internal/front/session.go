@@ -1,0 +1,226 @@
+package front
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/policy"
+)
+
+// How much the snippet sends of a greeting, an address and a login, in octets.
+const (
+	longestGreeting = 300
+	longestPath     = 600
+	longestWord     = 256
+)
+
+// greet takes a greeting, the last of which counts. Exim changes the protocol's name only when it has agreed.
+func (v *visit) greet(name string, extended bool) *smtp.SMTPError {
+	v.q.HELO = policy.Known(cut(name, longestGreeting))
+	if no := v.judge(policy.Helo); no != nil {
+		v.q.HELO = policy.Known("")
+		return no
+	}
+	v.extended = extended
+	v.q.Protocol = v.protocol()
+	return nil
+}
+
+// protocol is Exim's received_protocol.
+func (v *visit) protocol() string {
+	p := "smtp"
+	if v.extended {
+		p = "esmtp"
+	}
+	if v.q.TLSCipher != "" {
+		p += "s"
+	}
+	if v.extended && v.q.AuthBy != "" {
+		p += "a"
+	}
+	return p
+}
+
+// quits asks about QUIT.
+func (v *visit) quits() {
+	if !v.quit {
+		v.quit = true
+		v.judge(policy.Quit)
+	}
+}
+
+// session is what go-smtp asks about the dialogue: a visit, in its words.
+type session struct{ *visit }
+
+var (
+	_ smtp.AuthSession = (*session)(nil)
+
+	errTwice   = &smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "the sender is given already"}
+	errRelay   = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "relay not permitted"}
+	errUnknown = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "there is no such recipient here"}
+	errHeader  = &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "the header is too long"}
+)
+
+// Reset forgets the message: after RSET, a greeting, and a message that has ended.
+func (s *session) Reset() { s.clear() }
+
+// Logout does nothing: the visit goes on above TLS.
+func (s *session) Logout() error { return nil }
+
+// Mail asks about a sender.
+func (s *session) Mail(from string, o *smtp.MailOptions) error {
+	if s.inMessage {
+		return errTwice
+	}
+	s.clear()
+	s.q.Sender = policy.Known(cut(from, longestPath))
+	if o.Size > 0 {
+		s.q.Size = o.Size
+	}
+	s.q.Protocol = s.protocol()
+	if o.UTF8 {
+		s.q.Protocol = "utf8" + s.q.Protocol
+	}
+	if no := s.judge(policy.Mail); no != nil {
+		s.clear()
+		return no
+	}
+	s.inMessage = true
+	return nil
+}
+
+// Rcpt asks about a recipient, and then says what Exim's own ACL would.
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	to = cut(strings.ToLower(to), longestPath)
+	s.q.Recipient, s.q.Verify, s.q.VerifyFailure = to, s.verify(to), ""
+	if s.q.Verify == policy.VerifyUnknown {
+		s.q.VerifyFailure = "route"
+	}
+	s.q.RcptCount++
+	no := s.judge(policy.RCPT)
+	switch {
+	case no != nil:
+	case s.q.Verify == policy.VerifyUnknown:
+		no = errUnknown
+	case s.q.Verify == policy.VerifyNone && s.q.AuthBy == "" && !s.q.RelayHost:
+		no = errRelay
+	}
+	s.q.Recipient, s.q.Verify, s.q.VerifyFailure = "", policy.VerifyNone, ""
+	if no == nil {
+		s.q.Recipients++
+		return nil
+	}
+	if no.Code/100 == 5 {
+		s.q.RcptFailCount++
+	}
+	return no
+}
+
+// verify is Exim's verify = recipient: by a list.
+func (s *session) verify(to string) policy.Verify {
+	domain := to[strings.LastIndexByte(to, '@')+1:]
+	switch {
+	case !s.Domains[domain]:
+		return policy.VerifyNone
+	case s.Known == nil, s.Known[to], policy.ToPostmaster(to):
+		return policy.VerifyOK
+	}
+	return policy.VerifyUnknown
+}
+
+// Data reads a message and asks about it. Of BDAT it runs beside the dialogue, and looks at the visit only when the last
+// chunk has come, while the dialogue waits for it.
+func (s *session) Data(r io.Reader) error {
+	h := newHeader()
+	if _, err := io.Copy(h, r); err != nil {
+		return err
+	}
+	h.close()
+	s.q.Size = h.size
+	s.q.MessageID, s.q.MessageIDSize = h.messageID.asked(), h.messageID.size
+	s.q.Date, s.q.From, s.q.ListID = h.date.asked(), h.from.asked(), string(h.listID.value)
+	no, d := s.decide(policy.Data)
+	if no != nil {
+		return no
+	}
+	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: taken(h.size, &d)}
+}
+
+// asked is what a request says of a field.
+func (f *field) asked() policy.Field {
+	return policy.Field{Present: policy.Known(f.present), Count: policy.Known(f.count), Value: string(f.value)}
+}
+
+// taken tells a client what became of his message.
+func taken(size int64, d *acl.Decision) string {
+	text := fmt.Sprintf("%d octets judged and thrown away: nothing is delivered", size)
+	switch {
+	case d.Action == policy.Freeze:
+		text += " (on hold by " + d.Rule
+	case d.Mark:
+		text += " (marked, score " + d.Score.String()
+	default:
+		text += " (score " + d.Score.String()
+	}
+	return text + ", " + d.ID + ")"
+}
+
+// AuthMechanisms returns what the test user may log in by.
+func (s *session) AuthMechanisms() []string {
+	if s.User == "" {
+		return nil
+	}
+	return []string{sasl.Plain, sasl.Login}
+}
+
+// Auth begins a login.
+func (s *session) Auth(mechanism string) (sasl.Server, error) {
+	switch {
+	case s.User == "":
+		return nil, smtp.ErrAuthUnsupported
+	case mechanism == sasl.Plain:
+		return sasl.NewPlainServer(func(_, user, password string) error { return s.login(mechanism, user, password) }), nil
+	case mechanism == sasl.Login:
+		return &loginServer{check: func(user, password string) error { return s.login(mechanism, user, password) }}, nil
+	}
+	return nil, smtp.ErrAuthUnknownMechanism
+}
+
+// login checks a password, which need not take a constant time: it is a test user's.
+func (s *session) login(mechanism, user, password string) error {
+	if user != s.User || password != s.Password {
+		s.q.AuthFail = cut(user, longestWord)
+		return smtp.ErrAuthFailed
+	}
+	s.q.AuthAs, s.q.AuthBy = cut(user, longestWord), strings.ToLower(mechanism)
+	s.q.Protocol = s.protocol()
+	return nil
+}
+
+// loginServer is the mechanism LOGIN, which go-sasl has for clients only.
+type loginServer struct {
+	check func(user, password string) error
+	step  int
+	user  string
+}
+
+// Next takes an answer and asks what comes next.
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	if l.step == 0 && response == nil {
+		l.step = 1
+		return []byte("Username:"), false, nil
+	}
+	if l.step <= 1 { // a first response is the name
+		l.step, l.user = 2, string(response)
+		return []byte("Password:"), false, nil
+	}
+	return nil, true, l.check(l.user, string(response))
+}
+
+// cut copies the beginning of what a client sent.
+func cut(s string, most int) string { return strings.Clone(s[:min(len(s), most)]) }

@@ -1,0 +1,166 @@
+package front
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"eximpolicyd/policy"
+)
+
+func TestAnObjectionIsToldWithItsRuleAtEveryStageThatCanHaveOne(t *testing.T) {
+	for _, c := range []struct {
+		name, helo string
+		say        []string
+		asked      string
+		why        string
+	}{
+		{"drop at HELO", "drop-helo.example", []string{"EHLO drop-helo.example", "554 5.7.1 as you ?wish??250 ok (test.T1 ", "", ""}, "CONNECT HELO NOTQUIT", "acl-drop"},
+		{"deny at HELO", "deny-helo.example", []string{"EHLO deny-helo.example", "550 5.7.1 ", "MAIL FROM:<>", "502", "QUIT", "221"}, "CONNECT HELO QUIT", ""},
+		{"defer at HELO", "defer-helo.example", []string{"HELO defer-helo.example", "451 4.7.1 ", "EHLO good.example", "250"}, "CONNECT HELO HELO NOTQUIT", "connection-lost"},
+		{"deny at a second HELO", "", []string{"EHLO good.example", "250", "EHLO deny-helo.example", "550 5.7.1 ", "QUIT", "221"}, "CONNECT HELO HELO QUIT", ""},
+		{"drop at MAIL", "", []string{"EHLO drop-mail.example", "250", "MAIL FROM:<>", "554 5.7.1 as you ", "", ""}, "CONNECT HELO MAIL NOTQUIT", "acl-drop"},
+		{"deny at MAIL", "", []string{"EHLO deny-mail.example", "250", "MAIL FROM:<>", "550", "RCPT TO:<alice@example.com>", "502", "QUIT", "221"}, "CONNECT HELO MAIL QUIT", ""},
+		{"drop at RCPT", "", []string{"EHLO drop-rcpt.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "554", "", ""}, "CONNECT HELO MAIL RCPT NOTQUIT", "acl-drop"},
+		{"defer at RCPT", "", []string{"EHLO defer-rcpt.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "451 4.7.1 ", "DATA", "502", "QUIT", "221"}, "CONNECT HELO MAIL RCPT QUIT", ""},
+		{"drop at DATA", "", []string{"EHLO drop-data.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250", "DATA", "354", "\r\n.", "554", "", ""}, "CONNECT HELO MAIL RCPT DATA NOTQUIT", "acl-drop"},
+		{"deny at DATA", "", []string{"EHLO deny-data.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250", "DATA", "354", "\r\n.", "550", "MAIL FROM:<>", "250"}, "CONNECT HELO MAIL RCPT DATA MAIL NOTQUIT", "connection-lost"},
+		{"drop at QUIT is too late", "", []string{"EHLO drop-quit.example", "250", "QUIT", "221"}, "CONNECT HELO QUIT", ""},
+		{"four bad commands", "", []string{"EHLO good.example", "250", "XXXX", "500", "XXXX", "500", "XXXX", "500", "XXXX", "500", "", "500", "", ""}, "CONNECT HELO NOTQUIT", "bad-commands"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := play(t, nil)
+			client := p.dial()
+			client.say("", "220")
+			client.say(c.say...)
+			client.conn.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, client.in) // the front closes when it has asked
+			if got := p.asked(); got != c.asked {
+				t.Errorf("asked at %s, want %s", got, c.asked)
+			}
+			if list := p.at(policy.NotQuit); len(list) > 0 && list[0].NotQuitReason != c.why {
+				t.Errorf("%q, want %q", list[0].NotQuitReason, c.why)
+			}
+		})
+	}
+}
+
+func TestADropAtCONNECTTakesThePlaceOfTheGreeting(t *testing.T) {
+	p := play(t, func(s *Server) { s.Client = netip.MustParseAddr("198.51.100.9") })
+	c := p.dial()
+	c.say("", "554 5.7.1 mail from your address is not taken here (deny ", "", "")
+	if got := p.asked(); got != "CONNECT NOTQUIT" {
+		t.Error(got)
+	}
+}
+
+func TestARecipientIsOursKnownUnknownOrARelay(t *testing.T) {
+	p := play(t, nil)
+	c := p.dial()
+	c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<a@example.org>", "250",
+		"RCPT TO:<nobody@example.com>", "550 5.1.1 there is no such recipient here",
+		"RCPT TO:<x@elsewhere.example>", "550 5.7.1 relay not permitted",
+		"RCPT TO:<alice@sub.example.com>", "550 5.7.1 relay",
+		`RCPT TO:<"alice@example.com@elsewhere.example">`, "501",
+		`RCPT TO:<"x@example.com"@elsewhere.example>`, "550 5.7.1 relay",
+		"RCPT TO:<x%elsewhere.example@example.com>", "550 5.1.1",
+		"RCPT TO:<@example.com:x@elsewhere.example>", "550 5.7.1 relay",
+		"RCPT TO:<Alice@Example.COM>", "250", "RCPT TO:<POSTMASTER@example.com>", "250")
+	got := [][]any{}
+	for _, q := range p.at(policy.RCPT) {
+		got = append(got, []any{q.Recipient, q.Verify.String(), q.VerifyFailure, q.RcptCount, q.RcptFailCount, q.Recipients})
+	}
+	want := [][]any{
+		{"nobody@example.com", "unknown", "route", 1, 0, 0},
+		{"x@elsewhere.example", "none", "", 2, 1, 0},
+		{"alice@sub.example.com", "none", "", 3, 2, 0},
+		{"x@example.com@elsewhere.example", "none", "", 4, 3, 0},
+		{"x%elsewhere.example@example.com", "unknown", "route", 5, 4, 0},
+		{"x@elsewhere.example", "none", "", 6, 5, 0},
+		{"alice@example.com", "ok", "", 7, 6, 0},
+		{"postmaster@example.com", "ok", "", 8, 6, 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOnlyTheTestUserLogsInAndMayRelayToNowhere(t *testing.T) {
+	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	for _, c := range []struct {
+		name string
+		say  []string
+		by   string
+	}{
+		{"a wrong password", []string{"AUTH PLAIN " + encode("\x00test\x00wrong"), "535"}, ""},
+		{"a wrong name", []string{"AUTH PLAIN " + encode("\x00root\x00secret"), "535"}, ""},
+		{"no base64", []string{"AUTH PLAIN !", "454"}, ""},
+		{"no such mechanism", []string{"AUTH CRAM-MD5", "504"}, ""},
+		{"given up", []string{"AUTH LOGIN", "334", "*", "501"}, ""},
+		{"commands for an answer", []string{"AUTH LOGIN", "334", "QUIT", "334", "EHLO x.example", "454"}, ""},
+		{"PLAIN at once", []string{"AUTH PLAIN " + encode("\x00test\x00secret"), "235"}, "plain"},
+		{"PLAIN in two steps", []string{"AUTH PLAIN", "334", encode("\x00test\x00secret"), "235"}, "plain"},
+		{"LOGIN in two steps", []string{"AUTH LOGIN", "334 " + encode("Username:"), encode("test"), "334 " + encode("Password:"), encode("secret"), "235"}, "login"},
+		{"LOGIN with a name", []string{"AUTH LOGIN " + encode("test"), "334", encode("secret"), "235", "AUTH LOGIN", "503"}, "login"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := play(t, nil)
+			client := p.dial()
+			client.say("", "220", "EHLO client.example", "250")
+			client.say(c.say...)
+			answer := "550 5.7.1 relay not permitted"
+			if c.by != "" {
+				answer = "250"
+			}
+			client.say("MAIL FROM:<a@example.org>", "250", "RCPT TO:<x@elsewhere.example>", answer, "QUIT", "221")
+			q := p.at(policy.RCPT)[0]
+			if q.AuthBy != c.by || (q.AuthAs == "test") != (c.by != "") || (q.Protocol == "esmtpa") != (c.by != "") {
+				t.Errorf("%q by %q, %s", q.AuthAs, q.AuthBy, q.Protocol)
+			}
+			if len(p.at(policy.Helo)) != 1 {
+				t.Error("an answer to AUTH was taken for a greeting")
+			}
+		})
+	}
+}
+
+func TestWithoutATestUserAUTHIsNotOffered(t *testing.T) {
+	p := play(t, func(s *Server) { s.User, s.Password = "", "" })
+	c := p.dial()
+	c.say("", "220")
+	c.raw("EHLO client.example\r\n")
+	if r := c.reply(); strings.Contains(r, "AUTH") {
+		t.Error(r)
+	}
+	c.say("AUTH PLAIN AAA=", "502")
+}
+
+func TestRSETAndANewGreetingForgetTheMessageAndASecondSenderIsRefused(t *testing.T) {
+	p := play(t, nil)
+	c := p.dial()
+	c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<a@example.org> SIZE=77", "250", "MAIL FROM:<b@example.org>", "503",
+		"RCPT TO:<alice@example.com>", "250", "RSET", "250", "DATA", "502", "MAIL FROM:<b@example.org> SMTPUTF8", "250",
+		"RCPT TO:<alice@example.com>", "250", "HELO other.example", "250", "DATA", "502", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250")
+	var got []string
+	for _, q := range p.at(policy.RCPT) {
+		got = append(got, fmt.Sprint(q.Sender.Value, " ", q.HELO.Value, " ", q.Protocol, " ", q.Size, " ", q.RcptCount, q.Recipients))
+	}
+	want := []string{"a@example.org client.example esmtp 77 1 0", "b@example.org client.example utf8esmtp -1 1 0", " other.example smtp -1 1 0"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAMarkedMessageIsTaken(t *testing.T) {
+	p := play(t, nil)
+	c := p.dial()
+	c.toData("mark-data.example")
+	c.raw("\r\n.\r\n")
+	c.say("", "250 2.0.0 1 octets judged and thrown away: nothing is delivered (marked, score 3.0, ")
+}
