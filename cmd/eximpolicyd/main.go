@@ -86,7 +86,7 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), askCommand(), statusCommand(), listsCommand(), banCommand(), allowCommand(),
+	root.AddCommand(serveCommand(), checkCommand(), askCommand(), smtpCommand(), statusCommand(), listsCommand(), banCommand(), allowCommand(),
 		forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), versionCommand())
 	return root
 }

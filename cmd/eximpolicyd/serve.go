@@ -163,17 +163,9 @@ func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Serv
 
 // settings puts a configuration into what the door takes.
 func (s *server) settings(c *config.Config, log *slog.Logger) (*acl.Settings, error) {
-	d := decider(c, most(s.dryRun))
-	var told sync.Map // rules that have failed: the stack once is enough
-	d.Fault = func(rule string, cause any, stack []byte) {
-		if _, again := told.LoadOrStore(rule, true); again {
-			return
-		}
-		log.Error("a rule failed and is skipped; please report this", "rule", rule, "cause", fmt.Sprint(cause), "stack", string(stack))
-	}
-	privacy, ok := acl.ParsePrivacy(c.Log.Privacy)
-	if !ok {
-		return nil, fail(exConfig, "full, hashed or none", "log.privacy %q is not known", c.Log.Privacy)
+	settings, err := judging(c, most(s.dryRun), log)
+	if err != nil {
+		return nil, err
 	}
 	peers, err := allowedPeers(c.Listen.Peers)
 	if err != nil {
@@ -186,7 +178,25 @@ func (s *server) settings(c *config.Config, log *slog.Logger) (*acl.Settings, er
 		log.Warn("listen.prove is off: any local user can make Exim ask about an address of his choosing, and what is then " +
 			"remembered may shut out somebody else; use it only for an Exim in another network name space")
 	}
-	return &acl.Settings{Decider: d, Peers: peers, Prove: c.Listen.Prove, Privacy: privacy, Log: log}, nil
+	settings.Peers, settings.Prove = peers, c.Listen.Prove
+	return settings, nil
+}
+
+// judging puts of a configuration what judges into settings, and what is written of it.
+func judging(c *config.Config, most policy.Mode, log *slog.Logger) (*acl.Settings, error) {
+	d := decider(c, most)
+	var told sync.Map // rules that have failed: the stack once is enough
+	d.Fault = func(rule string, cause any, stack []byte) {
+		if _, again := told.LoadOrStore(rule, true); again {
+			return
+		}
+		log.Error("a rule failed and is skipped; please report this", "rule", rule, "cause", fmt.Sprint(cause), "stack", string(stack))
+	}
+	privacy, ok := acl.ParsePrivacy(c.Log.Privacy)
+	if !ok {
+		return nil, fail(exConfig, "full, hashed or none", "log.privacy %q is not known", c.Log.Privacy)
+	}
+	return &acl.Settings{Decider: d, Privacy: privacy, Log: log}, nil
 }
 
 // allowedPeers returns the uids that may ask: those configured, or root, ourselves and the users Exim runs as on the
