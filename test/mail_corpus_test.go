@@ -151,6 +151,7 @@ func TestRealMailIsJudgedInEximAsInCheck(t *testing.T) {
 				t.Errorf("%s: %s: check (-) and Exim (+) differ:\n%s", preset, letters[i].name, diff)
 			}
 		}
+		sameInFront(t, "real mail, "+preset, corpusConfig(preset), letters, got, (*letter).send)
 		others := toldClients(t, letters, got, heard)
 		for reason, n := range others {
 			t.Logf("FIGURE %s: %d mails that no policy refused were refused by Exim's own configuration: %s", preset, n, reason)

@@ -40,8 +40,11 @@ type smtpAnswer struct {
 // by which its decision lines are found.
 const firstLetterPort = 10000
 
+// addressed is who takes mail: a site's Exim, or a front.
+type addressed interface{ Addr() string }
+
 // connect opens a connection as if from the letter's client.
-func (l *letter) connect(s *rig.Site, port int) (net.Conn, error) {
+func (l *letter) connect(s addressed, port int) (net.Conn, error) {
 	from, err := netip.ParseAddr(l.client)
 	if err != nil {
 		return nil, err
@@ -61,8 +64,8 @@ func (l *letter) connect(s *rig.Site, port int) (net.Conn, error) {
 	return conn, nil
 }
 
-// send brings a letter to Exim with an ordinary client.
-func (l *letter) send(s *rig.Site, port int) (smtpAnswer, error) {
+// send brings a letter with an ordinary client.
+func (l *letter) send(s addressed, port int) (smtpAnswer, error) {
 	conn, err := l.connect(s, port)
 	if err != nil {
 		return smtpAnswer{}, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -11,13 +12,12 @@ import (
 	"syscall"
 )
 
-// A Daemon is the real eximpolicyd of a site. It runs inside the site, where
-// the users have the site's names, and logs JSON to a file of its own.
+// A Daemon is the real eximpolicyd. That of a site runs inside it, where the
+// users have the site's names. It logs JSON to a file of its own.
 type Daemon struct {
-	site   *Site
 	p      *process
-	config string
-	output string
+	config string // its path
+	output string // likewise
 }
 
 // A Decision is a decision line of the daemon's log, in its own words.
@@ -63,9 +63,8 @@ type Ban struct {
 func (s *Site) Serve(binary, config string, flags ...string) (*Daemon, error) {
 	s.daemons++
 	d := &Daemon{
-		site:   s,
 		config: filepath.Join(s.dir, "eximpolicyd.toml"),
-		output: fmt.Sprintf("eximpolicyd-%d.log", s.daemons),
+		output: filepath.Join(s.dir, fmt.Sprintf("eximpolicyd-%d.log", s.daemons)),
 	}
 	if err := d.write(config); err != nil {
 		return nil, err
@@ -73,9 +72,14 @@ func (s *Site) Serve(binary, config string, flags ...string) (*Daemon, error) {
 	argv := append([]string{binary, "serve", "--config", d.config, "--socket", s.SocketPath()}, flags...)
 	cmd := s.command("/", argv...)
 	cmd.Env = append(cmd.Env, "STATE_DIRECTORY="+s.StateDir())
-	p, err := begin(cmd, filepath.Join(s.dir, d.output))
+	return d, d.start(cmd)
+}
+
+// start runs the daemon and returns when it listens.
+func (d *Daemon) start(cmd *exec.Cmd) error {
+	p, err := begin(cmd, d.output)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.p = p
 	err = Await("eximpolicyd to listen", func() bool { return d.gone() || d.says(`"msg":"listening"`) })
@@ -83,9 +87,9 @@ func (s *Site) Serve(binary, config string, flags ...string) (*Daemon, error) {
 		err = fmt.Errorf("rig: eximpolicyd did not start: %s", d.Log())
 	}
 	if err != nil {
-		return nil, join(err, p.end())
+		return join(err, p.end())
 	}
-	return d, nil
+	return nil
 }
 
 func (d *Daemon) write(config string) error {
@@ -106,7 +110,13 @@ func (s *Site) StateDir() string { return filepath.Join(s.dir, "state") }
 func (d *Daemon) ConfigFile() string { return d.config }
 
 // Log returns all that the daemon has written so far.
-func (d *Daemon) Log() string { return d.site.file(d.output) }
+func (d *Daemon) Log() string {
+	text, err := os.ReadFile(d.output)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
 
 func (d *Daemon) says(text string) bool { return strings.Contains(d.Log(), text) }
 
