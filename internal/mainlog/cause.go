@@ -77,13 +77,13 @@ var causeWords = [...]struct {
 	word  string
 	cause Cause
 }{
+	{"black list", Listed}, // first, since most have it
 	{"sender verify failed", SenderFailed},
 	{"could not complete", LookupFailed},
 	{"relay not permitted", RelayDenied},
 	{"relaying", RelayDenied},
 	{"relay access", RelayDenied},
 	{"not permitted to relay", RelayDenied},
-	{"black list", Listed},
 	{"blacklist", Listed},
 	{"blocklist", Listed},
 	{"block list", Listed},
