@@ -10,6 +10,7 @@ import (
 const (
 	chunkSize = 64 << 10 // octets read at once: some 400 entries
 	maxLine   = 16 << 10 // octets of a line that are looked at; Exim writes no entry over 8 kB (LOG_BUFFER_SIZE)
+	maxEmpty  = 100      // reads in a row that bring nothing; after them, nothing is expected any more
 	maxAfter  = 32 << 10 // octets of the lines after the first that belong to an entry
 )
 
@@ -44,8 +45,14 @@ func newCutter(in *Input, r io.Reader) *cutter {
 
 // next returns the next chunk, at the end with io.EOF or what went wrong; a chunk may come with either.
 func (c *cutter) next() (*chunk, error) {
-	for {
+	for empty := 0; ; {
 		n, err := c.from.Read(c.buf[c.fill:])
+		if empty++; n > 0 {
+			empty = 0
+		}
+		if err == nil && empty == maxEmpty {
+			err = io.ErrNoProgress
+		}
 		if c.skip {
 			n = c.skipLine(n)
 		}

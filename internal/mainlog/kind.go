@@ -80,7 +80,11 @@ func (k Kind) OfClient() bool { return k >= Arrived && k <= Noted }
 
 // Rejection reports whether Exim said no, and so wrote the same entry to its reject log too.
 func (k Kind) Rejection() bool {
-	return k >= Dropped && k <= SyncError && k != RcptDiscarded && k != Lost
+	switch k {
+	case Lost, TimedOut, NoMail, RcptDiscarded:
+		return false
+	}
+	return k >= Dropped && k <= SyncError
 }
 
 var kindNames = [kinds + 1]string{

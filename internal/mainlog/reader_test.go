@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -169,6 +170,7 @@ func TestWhatIsNoLogIsCountedAndNeverStopsTheRest(t *testing.T) {
 		{"NULs", []byte(good + strings.Repeat("\x00", 5000) + "\n" + good), 2, mainlog.Binary, false, 0},
 		{"a line of 1 MB", []byte(good + long + good), 3, 0, false, 1},
 		{"a line of 1 MB without an end", []byte(good + strings.TrimSuffix(long, "\n")), 2, 0, false, 1},
+		{"a line of 100 kB", []byte(good + long[:100<<10] + "\n" + good), 3, 0, false, 1},
 		{"a text", []byte("Dear sir,\n\nthis is no log.\n"), 0, mainlog.NoStamp, false, 0},
 		{"ends of lines of another system", []byte(strings.ReplaceAll(good+good, "\n", "\r\n")), 2, 0, false, 0},
 		{"an entry with 200,000 lines", []byte(good + strings.Repeat("\tmore\n", 200000) + good), 2, mainlog.Continuation, false, 0},
@@ -208,12 +210,22 @@ func TestAFileThatIsMissingDoesNotStopTheOthers(t *testing.T) {
 	}
 }
 
-func TestAReaderThatIsClosedEarlyLeavesNothingBehind(t *testing.T) {
-	var main bytes.Buffer
-	if err := logs.Write(&main, nil, logs.Form{Lines: 50000}); err != nil {
-		t.Fatal(err)
+// endless is a log that never ends.
+type endless struct{ line string }
+
+func (e endless) Read(p []byte) (int, error) {
+	if len(p) < len(e.line) {
+		return 0, nil // so that a reader of which nothing comes is tried too
 	}
-	r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", &main)}, in2030())
+	n := 0
+	for len(p)-n >= len(e.line) {
+		n += copy(p[n:], e.line)
+	}
+	return n, nil
+}
+
+func TestAReaderThatIsClosedEarlyLeavesNothingBehind(t *testing.T) {
+	r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", endless{"2026-11-23 13:00:00 Start queue run: pid=1\n"})}, in2030())
 	for range 10 {
 		if _, err := r.Next(); err != nil {
 			t.Fatal(err)
@@ -222,6 +234,53 @@ func TestAReaderThatIsClosedEarlyLeavesNothingBehind(t *testing.T) {
 	r.Close() // goleak in TestMain sees what is left
 	if _, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestALongLogTakesNoMoreMemoryThanAShortOne(t *testing.T) {
+	line := "2026-11-23 13:00:00 H=(a) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address\n"
+	r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", io.LimitReader(endless{line}, 32<<20))}, in2030())
+	defer r.Close()
+	n, most := 0, uint64(0)
+	s := mainlog.SessionsOf(func() (*mainlog.Event, error) {
+		if n++; n%20000 == 0 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+		}
+		return r.Next()
+	}, 0)
+	for {
+		if _, err := s.Next(); err != nil {
+			break
+		}
+	}
+	if most > 40<<20 {
+		t.Errorf("%d octets", most)
+	}
+	t.Logf("FIGURE memory: %d kB held at most, in %d entries of one client", most>>10, n)
+}
+
+func TestNoHeaderIsCutBetweenTwoReads(t *testing.T) {
+	var log strings.Builder
+	const entries = 3000
+	for range entries {
+		log.WriteString("2026-11-23 13:00:00 1xVTqi-0006Bh-2D H=[192.0.2.1] F=<a@b> rejected after DATA: no\nEnvelope-to: <a@example.net>\n" +
+			"P Received: from x\n\tby y\n  (z)\nI Message-ID: <x@y>\n* To: <old>\n  To: <new>\n\n")
+	}
+	events, _ := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader(log.String())))
+	if len(events) != entries {
+		t.Fatalf("%d events", len(events))
+	}
+	for i := range events {
+		var fields []string
+		for f := range events[i].HeaderFields() {
+			fields = append(fields, f)
+		}
+		if got := strings.Join(fields, "|"); got != "Received: from x\n\tby y\n  (z)|Message-ID: <x@y>|To: <new>" {
+			t.Fatalf("event %d has %q", i, got)
+		}
 	}
 }
 

@@ -61,6 +61,13 @@ func TestEntriesMakeTheConnectionsThatTheyCameOf(t *testing.T) {
 			"192.0.2.1:1002 by port 00:01-00:05 helo=b end=connection lost good=0 unknown=0 relay=1 deferred=0 refused=0 logins=0 doubtful=0",
 			"192.0.2.1:1001 by port 00:06-00:06 helo= end=unknown good=0 unknown=0 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
 		}},
+		{"by port: one that begins where another ended", []string{
+			`13:00:00 no MAIL in SMTP connection from [192.0.2.1]:1001 D=1s`,
+			`13:00:01 H=(a) [192.0.2.1]:1001 F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+		}, []string{
+			"192.0.2.1:1001 by port 00:00-00:00 helo= end=no MAIL in connection good=0 unknown=0 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
+			"192.0.2.1:1001 by port 00:01-00:01 helo=a end=unknown good=0 unknown=1 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
+		}},
 		{"by process", []string{
 			`13:00:02 [11] H=(a) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
 			`13:00:03 [12] H=(b) [192.0.2.1] F=<x@y> temporarily rejected RCPT <u2@example.net>: later`,
