@@ -270,19 +270,9 @@ func valueText(value any) (string, bool) {
 
 // printDecision writes the trace as a table and the outcome below it.
 func printDecision(out io.Writer, d acl.Decision) error {
-	width := 0
-	for _, s := range d.Trace {
-		width = max(width, len(s.Rule))
-	}
 	paint := painter(out)
 	w := bufio.NewWriter(out)
-	for _, s := range d.Trace {
-		score := ""
-		if s.Score != 0 {
-			score = s.Score.String()
-		}
-		fmt.Fprintf(w, "%-*s  %-7s  %s  %4s  %s\n", width, s.Rule, s.Mode, paint(s.Result, fmt.Sprintf("%-7s", s.Result)), score, s.Why)
-	}
+	printTrace(w, d.Trace, "", paint)
 	fmt.Fprintln(w)
 	switch {
 	case d.Action != policy.Dunno:
@@ -295,4 +285,19 @@ func printDecision(out io.Writer, d acl.Decision) error {
 		fmt.Fprintf(w, "dunno: no opinion, score %s\n", d.Score)
 	}
 	return w.Flush()
+}
+
+// printTrace writes the steps as a table, each line behind an indent.
+func printTrace(w io.Writer, trace []acl.Step, indent string, paint func(result, text string) string) {
+	width := 0
+	for _, s := range trace {
+		width = max(width, len(s.Rule))
+	}
+	for _, s := range trace {
+		score := ""
+		if s.Score != 0 {
+			score = s.Score.String()
+		}
+		fmt.Fprintf(w, "%s%-*s  %-7s  %s  %4s  %s\n", indent, width, s.Rule, s.Mode, paint(s.Result, fmt.Sprintf("%-7s", s.Result)), score, s.Why)
+	}
 }

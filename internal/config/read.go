@@ -156,7 +156,7 @@ func (r *reader) unknown(keys []key, e *entry, path, full string) {
 	for i := range keys {
 		list[i] = keys[i].name
 	}
-	near := nearest(e.name, list)
+	near := Nearest(e.name, list)
 	switch place, found := r.elsewhere(path, e); {
 	case near != "" && noun == "unknown rule":
 		r.fail(e.at, full, fmt.Sprintf("%s, did you mean %s; there are %s", noun, near, strings.Join(list, ", ")))

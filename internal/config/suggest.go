@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// nearest returns the name that was probably meant: the same but for case, the beginning of it, or a few slips away. It
+// Nearest returns the name that was probably meant: the same but for case, the beginning of it, or a few slips away. It
 // returns nothing rather than a wild guess.
-func nearest(word string, names []string) string {
+func Nearest(word string, names []string) string {
 	const longest = 40
 	if len(word) > longest {
 		return ""

@@ -31,6 +31,8 @@ var mayImport = map[string][]string{
 	"internal/control": {"acl", "internal/ledger", "rbl"},
 	"internal/ledger":  {},
 	"internal/mainlog": {},
+	// scenario plays a whole daemon: the table of policies to read a configuration by, and a memory of its own
+	"internal/scenario": {"acl", "internal/config", "internal/dnstest", "internal/ledger", "policy", "rbl"},
 }
 
 // goStatements are the places that start a goroutine, each with who waits for it and what ends it.

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"eximpolicyd/internal/config"
+	"eximpolicyd/internal/scenario"
+)
+
+// tester is the subcommand test with its flags.
+type tester struct {
+	verbose, json, update bool
+
+	out    io.Writer
+	paint  func(result, text string) string
+	failed int // files
+}
+
+func testCommand() *cobra.Command {
+	t := &tester{}
+	cmd := &cobra.Command{
+		Use:   "test FILE...",
+		Short: "play policy tests that are written as text",
+		Long: `Play sessions that are written as text with their configuration, what the DNS answers, and what must come back
+(go doc ./internal/scenario). What decides is what decides in serve; nothing is sent to a daemon or to a DNS server,
+nothing is remembered, and time passes as the text says.
+
+The exit code is 0 if everything came back as written, 1 if something did not, and 65 if a file is none: then nothing of
+any file is played.`,
+		Example: `  eximpolicyd test /etc/eximpolicyd/*.scenario
+  eximpolicyd test --update guesser.scenario`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t.out, t.paint = cmd.OutOrStdout(), painter(cmd.OutOrStdout())
+			return t.run(args)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&t.verbose, "verbose", "v", false, "name every case, and show the trace of a decision that is not as written")
+	f.BoolVar(&t.json, "json", false, "print one JSON object a file, a line each")
+	f.BoolVar(&t.update, "update", false, "write what came back in the place of what was expected")
+	return cmd
+}
+
+func (t *tester) run(paths []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	files, err := readScenarios(paths)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		r, err := f.Play(ctx)
+		switch {
+		case errors.Is(err, context.Canceled):
+			return fail(exTemporary, "", "%s: interrupted", f.Name)
+		case err != nil:
+			return fail(exUnavailable, "", "%w", err)
+		case t.update:
+			err = t.rewrite(f, &r)
+		}
+		if err == nil {
+			err = t.print(&r)
+		}
+		if err != nil {
+			return err
+		}
+		if !r.OK {
+			t.failed++
+		}
+	}
+	if t.failed > 0 {
+		return &failure{code: exNone, err: fmt.Errorf("%d of %s did not come out as written", t.failed, many(len(files), "file"))}
+	}
+	return nil
+}
+
+// readScenarios reads all files before one is played, and tells the mistakes of all.
+func readScenarios(paths []string) (files []*scenario.File, err error) {
+	var mistakes config.Mistakes
+	for _, path := range paths {
+		text, err := readScenario(path)
+		if err != nil {
+			return nil, fail(exNoInput, "", "%w", err)
+		}
+		f, err := scenario.Parse(path, text)
+		var bad config.Mistakes
+		if errors.As(err, &bad) {
+			mistakes = append(mistakes, bad...)
+			continue
+		}
+		files = append(files, f)
+	}
+	if len(mistakes) > 0 {
+		return nil, &failure{exData, mistakes, "go doc ./internal/scenario describes the format"}
+	}
+	return files, nil
+}
+
+// readScenario reads a file, or a little more than one may have.
+func readScenario(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, scenario.MaxFile+1))
+}
+
+// rewrite writes a file anew where that mends it. What it can't mend stays a failure.
+func (t *tester) rewrite(f *scenario.File, r *scenario.Result) error {
+	text, lines := f.Updated(r)
+	if lines == 0 {
+		return nil
+	}
+	path, err := filepath.EvalSymlinks(f.Name)
+	if err == nil {
+		err = renameio.WriteFile(path, []byte(text), 0o644, renameio.WithExistingPermissions())
+	}
+	if err != nil {
+		return fail(exIO, "", "cannot write %s: %w", f.Name, err)
+	}
+	r.Mend()
+	if t.json {
+		return nil
+	}
+	_, err = fmt.Fprintf(t.out, "updated %s (%s)\n", f.Name, many(lines, "line"))
+	return err
+}
+
+// print tells of a file: its failures as a diff, then a line as go test has it.
+func (t *tester) print(r *scenario.Result) error {
+	if t.json {
+		e := json.NewEncoder(t.out)
+		e.SetEscapeHTML(false) // every line of a dialogue begins with what it would escape
+		return e.Encode(r)
+	}
+	w := bufio.NewWriter(t.out)
+	bad := 0
+	for i := range r.Cases {
+		c := &r.Cases[i]
+		if !c.OK {
+			bad++
+		}
+		if t.verbose && c.OK {
+			fmt.Fprintf(w, "%s %s:%d: %s\n", t.paint("ok", "ok  "), r.File, c.Line, c.Name)
+		}
+		for _, f := range c.Failures {
+			fmt.Fprintf(w, "%s:%d: %s\n", r.File, f.Line, c.Name)
+			t.diff(w, &f)
+		}
+	}
+	if r.OK {
+		fmt.Fprintf(w, "%s %s (%s)\n", t.paint("ok", "ok  "), r.File, many(len(r.Cases), "case"))
+	} else {
+		fmt.Fprintf(w, "%s %s (%d of %s)\n", t.paint("hit", "FAIL"), r.File, bad, many(len(r.Cases), "case"))
+	}
+	return w.Flush()
+}
+
+// diff shows a failure: what was said, what was wanted, what came.
+func (t *tester) diff(w io.Writer, f *scenario.Failure) {
+	for line := range strings.Lines(f.Said) {
+		fmt.Fprintf(w, "      %s\n", strings.TrimRight(line, "\n"))
+	}
+	for _, d := range f.Diff {
+		if d.Want != "" {
+			fmt.Fprintln(w, t.paint("hit", "    - "+d.Want))
+		}
+		fmt.Fprintln(w, t.paint("ok", "    + "+d.Got))
+	}
+	if t.verbose && len(f.Trace) > 0 {
+		printTrace(w, f.Trace, "        ", t.paint)
+	}
+}

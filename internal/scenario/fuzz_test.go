@@ -1,0 +1,130 @@
+package scenario
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"eximpolicyd/internal/dnstest"
+)
+
+// written writes a file from what was read of it.
+func written(f *File) string {
+	var b strings.Builder
+	line := func(s string) { b.WriteString(s + "\n") }
+	var last Case
+	for _, c := range f.Cases {
+		if c.config != last.config && len(c.config.text) > 0 {
+			line("-- config --")
+			for _, s := range c.config.text {
+				line(s)
+			}
+		}
+		if c.dns != last.dns {
+			line("-- dns --")
+			for _, r := range c.dns.records {
+				line(r.String())
+			}
+		}
+		if c.exim != last.exim {
+			line("-- exim --")
+			for _, w := range c.exim.words {
+				line(w.Name + "=" + quoted(w.Value))
+			}
+		}
+		line("-- case " + c.Name + " --")
+		for _, s := range c.steps {
+			line(s.String())
+			for _, w := range s.wants {
+				line(w.String())
+			}
+		}
+		last = c
+	}
+	return b.String()
+}
+
+// gist is what a file says, without its lines and numbers.
+type gist struct {
+	Name, Config, DNS string
+	Exim              any
+	Steps             []any
+}
+
+func gistOf(f *File) (all []gist) {
+	for _, c := range f.Cases {
+		g := gist{Name: c.Name, Config: strings.Join(c.config.text, "\n"), Exim: c.exim.words, DNS: "off"}
+		if c.dns != nil {
+			g.DNS = ""
+			for _, r := range c.dns.records {
+				g.DNS += strings.Join(r.words, "\x00") + "\n"
+			}
+		}
+		for _, s := range c.steps {
+			verb := ""
+			if s.verb != nil {
+				verb = s.verb.name
+			}
+			g.Steps = append(g.Steps, []any{verb, s.arg, s.bare, s.tail, s.words, s.times, s.header, s.wait, s.until, s.reconnect})
+			for _, w := range s.wants {
+				is := []any{w.reply}
+				for _, e := range w.is {
+					is = append(is, e.field.name, e.value)
+				}
+				g.Steps = append(g.Steps, is)
+			}
+		}
+		all = append(all, g)
+	}
+	return all
+}
+
+// FuzzParse reads anything, writes what it understood and must understand the same again. What it takes, a server takes.
+func FuzzParse(f *testing.F) {
+	for _, text := range examples(f) {
+		f.Add(text)
+	}
+	f.Add("-- exim --\ntag=\"a \\\"b\\\" \\n\" # c\n-- case x --\n> connect\n> helo \"\"\n> mail from:<\"a b\"@x>\n< deny 550 5.7.1\n!\tscore=3\n@ +1d12h\n@ reconnect\n")
+	f.Add("-- dns --\nbl.example lists\nbl.example lists ::1 127.0.0.3 127.0.0.4\n2001:db8::1 PTR a.example\na.example TXT \"a b\"\n-- case x --\n> NOT_SMTP user=7\n<\n")
+	f.Add("-- config --\nmode = \"observe\"\n-- case x --\r\n> CONNECT\r\n< dunno\r\n-- config --\n-- case y --\n> CONNECT x3\n<\n> DATA\n  a: b\n\tc\n   d\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		first, err := Parse("a.scenario", []byte(text))
+		if err != nil {
+			return
+		}
+		again, err := Parse("a.scenario", []byte(written(first)))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, written(first))
+		}
+		if diff := cmp.Diff(gistOf(first), gistOf(again)); diff != "" {
+			t.Fatalf("%s\n%s", diff, written(first))
+		}
+		same, lines := first.Updated(&Result{})
+		if same != text || lines != 0 {
+			t.Fatalf("without a failure it becomes\n%s", same)
+		}
+		for _, c := range first.Cases {
+			if c.dns != nil {
+				serves(t, c.dns)
+			}
+		}
+	})
+}
+
+// serves puts records where a server would have them.
+func serves(t *testing.T, d *dnsSection) {
+	t.Helper()
+	s, err := d.serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed(t, s)
+}
+
+func closed(t *testing.T, s *dnstest.Server) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
