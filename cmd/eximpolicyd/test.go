@@ -23,6 +23,7 @@ import (
 // tester is the subcommand test with its flags.
 type tester struct {
 	verbose, json, update bool
+	example               string
 
 	out    io.Writer
 	paint  func(result, text string) string
@@ -38,12 +39,25 @@ func testCommand() *cobra.Command {
 (go doc ./internal/scenario). What decides is what decides in serve; nothing is sent to a daemon or to a DNS server,
 nothing is remembered, and time passes as the text says.
 
+    -- config --                      the configuration of the cases below; -- dns -- what the DNS answers
+    -- case a guesser --              a session begins, and what is remembered is empty
+    > RCPT TO:<b@example.org> unknown what the client says, and what Exim finds
+    < defer 451 4.7.1 rule=ban        what Exim must be told; only what is written is compared
+    ! would=deny score=3.0            what must be found
+    @ +1h                             time passes; @ reconnect
+
 The exit code is 0 if everything came back as written, 1 if something did not, and 65 if a file is none: then nothing of
 any file is played.`,
 		Example: `  eximpolicyd test /etc/eximpolicyd/*.scenario
-  eximpolicyd test --update guesser.scenario`,
-		Args: cobra.MinimumNArgs(1),
+  eximpolicyd test --update guesser.scenario
+  eximpolicyd test --example dictionary >guesser.scenario`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("example") {
+				return printExample(cmd.OutOrStdout(), t.example)
+			}
+			if len(args) == 0 {
+				return fail(exUsage, "eximpolicyd test --example helo prints one", "no file given")
+			}
 			t.out, t.paint = cmd.OutOrStdout(), painter(cmd.OutOrStdout())
 			return t.run(args)
 		},
@@ -52,7 +66,17 @@ any file is played.`,
 	f.BoolVarP(&t.verbose, "verbose", "v", false, "name every case, and show the trace of a decision that is not as written")
 	f.BoolVar(&t.json, "json", false, "print one JSON object a file, a line each")
 	f.BoolVar(&t.update, "update", false, "write what came back in the place of what was expected")
+	f.StringVar(&t.example, "example", "", "print the example of a `POLICY`: "+strings.Join(scenario.Examples(), ", "))
 	return cmd
+}
+
+func printExample(out io.Writer, name string) error {
+	text := scenario.Example(name)
+	if text == "" {
+		return fail(exUsage, "there is one of each policy: "+strings.Join(scenario.Examples(), ", "), "there is no example %q", name)
+	}
+	_, err := io.WriteString(out, text)
+	return err
 }
 
 func (t *tester) run(paths []string) error {
@@ -105,7 +129,7 @@ func readScenarios(paths []string) (files []*scenario.File, err error) {
 		files = append(files, f)
 	}
 	if len(mistakes) > 0 {
-		return nil, &failure{exData, mistakes, "go doc ./internal/scenario describes the format"}
+		return nil, &failure{exData, mistakes, "eximpolicyd test --help shows how a file is written, and --example helo prints one"}
 	}
 	return files, nil
 }

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,9 +18,6 @@ func (p *parser) headers() bool {
 
 // dialogue reads one line of a case.
 func (p *parser) dialogue(line string) {
-	if len(p.file.Cases) == 0 {
-		return // its heading is a mistake
-	}
 	rest := line[1:]
 	switch line[0] {
 	case '>':
@@ -180,7 +176,7 @@ func faultOf(name, value string) string {
 	case name == "user":
 		return ""
 	case name == "client_address" && value != "":
-		if a, err := netip.ParseAddr(value); err != nil || a.Zone() != "" {
+		if !isAddress(value) {
 			return "is no address"
 		}
 	}

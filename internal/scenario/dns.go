@@ -43,8 +43,7 @@ func (p *parser) record(words []word) {
 		r.words = append(r.words, w.text)
 	}
 	name := r.words[0]
-	addr, err := netip.ParseAddr(name)
-	isAddr := err == nil && addr.Zone() == ""
+	isAddr := isAddress(name)
 	if !isAddr && !isDNSName(name) {
 		p.wrong(words[0].column, "%s is no name of the DNS", shown(name))
 		return
@@ -64,6 +63,9 @@ func (p *parser) record(words []word) {
 		r.put = func(s *dnstest.Server) error { s.Play(reverse, act); return nil }
 	case what.text == "lists" && !isAddr:
 		r.put = p.listing(name, words[2:])
+	case isAddress(what.text) && !isAddr:
+		p.wrong(what.column, "%s is nothing that the DNS has: write %s lists %s", shown(what.text), name, what.text)
+		return
 	case !slices.Contains(recordTypes, kind):
 		p.wrong(what.column, "%s is nothing that the DNS has%s", shown(what.text), meant(what.text, append([]string{"lists", "timeout", "servfail", "refused"}, recordTypes...)))
 		return
@@ -76,6 +78,11 @@ func (p *parser) record(words []word) {
 	if r.put != nil {
 		p.dns.records = append(p.dns.records, r)
 	}
+}
+
+func isAddress(s string) bool {
+	a, err := netip.ParseAddr(s)
+	return err == nil && a.Zone() == ""
 }
 
 // isDNSName reports whether a text can be the owner of a record: a host name, or one with underscores.
@@ -107,8 +114,7 @@ func (p *parser) listing(zone string, words []word) func(*dnstest.Server) error 
 		return func(s *dnstest.Server) error { return s.Add() }
 	}
 	subject := words[0].text
-	addr, err := netip.ParseAddr(subject)
-	if (err != nil || addr.Zone() != "") && !policy.IsHostname(subject) {
+	if !isAddress(subject) && !policy.IsHostname(subject) {
 		p.wrong(words[0].column, "%s is neither an address nor a name", shown(subject))
 		return nil
 	}
@@ -125,8 +131,8 @@ func (p *parser) listing(zone string, words []word) func(*dnstest.Server) error 
 		codes = append(codes, w.text)
 	}
 	owner := dns.Fqdn(subject)
-	if err == nil {
-		owner, _ = dns.ReverseAddr(addr.String())
+	if isAddress(subject) {
+		owner, _ = dns.ReverseAddr(subject)
 		owner = strings.TrimSuffix(strings.TrimSuffix(owner, "in-addr.arpa."), "ip6.arpa.")
 	}
 	return func(s *dnstest.Server) error {

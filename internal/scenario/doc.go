@@ -33,6 +33,8 @@
 //	bl.example lists 203.0.113.7          with this entry, an address or a name, and its codes: 127.0.0.2 if none stands there
 //	bl.example timeout                    no answer for it and all names below: timeout, servfail or refused
 //
+// A name that does not answer is waited for, some seconds, in which the clock of the case stands.
+//
 // # Lines of a case
 //
 // What the client says, and what Exim would find:
@@ -60,8 +62,7 @@
 //	score mark class delay    3.0, yes or no, a class of exemption, seconds
 //	hit                       rules that hit, observed ones too, with commas; others may have hit
 //	reason text               a part of it
-//	ban level                 a network that was banned just now, and at which level
-//	degraded                  yes or no
+//	ban level                 networks that were banned just now, and at which levels
 //
 // A "<" alone is a place for --update to write to. Time passes by
 //

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,19 +8,10 @@ import (
 	"eximpolicyd/policy"
 )
 
-func examples(t testing.TB) map[string]string {
-	t.Helper()
-	paths, err := filepath.Glob("testdata/*.scenario")
-	if err != nil {
-		t.Fatal(err)
-	}
+func examples(testing.TB) map[string]string {
 	texts := map[string]string{}
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		texts[path] = string(text)
+	for _, name := range Examples() {
+		texts["examples/"+name+".scenario"] = Example(name)
 	}
 	return texts
 }
@@ -29,8 +19,8 @@ func examples(t testing.TB) map[string]string {
 func TestThereIsAnExampleOfEachPolicyAndItComesOutAsWritten(t *testing.T) {
 	texts := examples(t)
 	for _, p := range policy.Table() {
-		if texts["testdata/"+p.Name+".scenario"] == "" {
-			t.Errorf("testdata has no example of %s", p.Name)
+		if texts["examples/"+p.Name+".scenario"] == "" {
+			t.Errorf("there is no example of %s", p.Name)
 		}
 	}
 	for path, text := range texts {

@@ -33,12 +33,11 @@ var fields = []field{
 	{name: "mark", says: func(d *acl.Decision) string { return yesOrNo(d.Mark) }, read: oneOf("yes", "no")},
 	{name: "class", says: func(d *acl.Decision) string { return d.Class.String() }, read: oneOf(classWords()...)},
 	{name: "delay", says: func(d *acl.Decision) string { return strconv.Itoa(d.Delay) }, read: readCount},
-	{name: "hit", says: func(d *acl.Decision) string { return orNone(strings.Join(d.Rules, ",")) }, fits: among, read: readRules},
+	{name: "hit", says: func(d *acl.Decision) string { return orNone(strings.Join(d.Rules, ",")) }, fits: among, read: each(oneOf(append(ruleNames(), none)...))},
 	{name: "reason", says: func(d *acl.Decision) string { return orNone(d.Reason) }, fits: within},
 	{name: "text", says: func(d *acl.Decision) string { return orNone(d.Text) }, fits: within},
-	{name: "ban", says: bansOf, fits: among, read: readNetwork},
-	{name: "level", says: levelsOf, fits: among, read: readCount},
-	{name: "degraded", says: func(d *acl.Decision) string { return yesOrNo(d.Degraded) }, read: oneOf("yes", "no")},
+	{name: "ban", says: bansOf, fits: among, read: each(readNetwork)},
+	{name: "level", says: levelsOf, fits: among, read: each(readCount)},
 }
 
 func fieldNamed(name string) *field {
@@ -169,6 +168,24 @@ func oneOf(words ...string) func(string) (string, string) {
 	}
 }
 
+// each reads a list with commas.
+func each(read func(string) (string, string)) func(string) (string, string) {
+	return func(s string) (string, string) {
+		items := strings.Split(s, ",")
+		for i, item := range items {
+			value, fault := read(item)
+			if fault != "" {
+				if len(items) > 1 {
+					fault = "has " + shown(item) + ", which " + fault
+				}
+				return "", fault
+			}
+			items[i] = value
+		}
+		return strings.Join(items, ","), ""
+	}
+}
+
 func readCode(s string) (string, string) {
 	basic, enhanced, ok := strings.Cut(s, " ")
 	if s == none || ok && isCode(basic) && len(enhanced) == len("5.7.1") && enhanced[1] == '.' && enhanced[0] == basic[0] {
@@ -198,16 +215,6 @@ func readCount(s string) (string, string) {
 		return "", "is no whole number"
 	}
 	return strconv.FormatUint(n, 10), ""
-}
-
-func readRules(s string) (string, string) {
-	known := append(ruleNames(), none)
-	for rule := range strings.SplitSeq(s, ",") {
-		if !slices.Contains(known, rule) {
-			return "", "has " + shown(rule) + ", which is no rule" + meant(rule, known)
-		}
-	}
-	return s, ""
 }
 
 func readNetwork(s string) (string, string) {

@@ -128,3 +128,48 @@ func closed(t *testing.T, s *dnstest.Server) {
 		t.Fatal(err)
 	}
 }
+
+// FuzzPlay plays anything that can be read, writes what came, and then it must come out as written.
+func FuzzPlay(f *testing.F) {
+	for _, text := range examples(f) {
+		f.Add(text)
+	}
+	f.Add(forgeries + "-- case x --\n> NOT_SMTP user=nobody remote_count=1\n<\n> CONNECT 127.0.0.1 user=1\n<\n> AUTH a failed x30\n> HELO \" \"\n! reason=x text=y\n" +
+		"> MAIL FROM:<>\n< drop\n@ reconnect\n! class=auth\n@ +9d\n> RCPT TO:<b@example.org> unknown x9\n< dunno 550 5.7.1\n! ban=none level=9\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		first, err := Parse("a.scenario", []byte(text))
+		if err != nil || !quick(first) {
+			return
+		}
+		r, err := first.Play(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		better, _ := first.Updated(&r)
+		again, err := Parse("a.scenario", []byte(better))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, better)
+		}
+		quick(again)
+		second, err := again.Play(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Mend()
+		if diff := cmp.Diff(failures(&r), failures(&second)); diff != "" {
+			t.Fatalf("%s\n%s", diff, better)
+		}
+	})
+}
+
+// quick takes the DNS out of a file, and reports whether playing it takes no time.
+func quick(f *File) bool {
+	asked := 0
+	for i := range f.Cases {
+		f.Cases[i].dns = nil
+		for _, s := range f.Cases[i].steps {
+			asked += s.times
+		}
+	}
+	return asked < 2000 && len(f.Cases) < 20
+}

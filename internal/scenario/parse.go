@@ -151,25 +151,29 @@ func (p *parser) heading(line string) {
 	kind, name, _ := strings.Cut(strings.TrimSpace(title), " ")
 	name = strings.TrimSpace(name)
 	p.endCase()
-	p.section = kind
+	p.section = "?" // whose lines say nothing
 	switch {
 	case !closed || kind == "":
-		p.section = "?"
 		p.wrong(1, "is no heading: write it as -- case a stranger greets with our name --")
+		return
 	case kind == "case" && name == "":
 		p.wrong(1, "the case has no name: write -- case NAME --")
-	case kind == "case":
-		p.begin(name)
-	case kind != "config" && kind != "dns" && kind != "exim":
-		p.section = "?"
+		return
+	case !slices.Contains([]string{"config", "dns", "exim", "case"}, kind):
 		p.wrong(len("-- ")+1, "%s is no section%s", shown(kind), meant(kind, []string{"config", "dns", "exim", "case"}))
-	case name != "":
+		return
+	case kind != "case" && name != "":
 		p.wrong(len("-- ")+1, "the section %s has no name", kind)
-	case kind == "config":
+		return
+	}
+	switch p.section = kind; kind {
+	case "case":
+		p.begin(name)
+	case "config":
 		p.config, p.begun = &configSection{}, p.line
-	case kind == "dns":
+	case "dns":
 		p.dns = &dnsSection{}
-	case kind == "exim":
+	case "exim":
 		p.exim = &eximSection{}
 	}
 }

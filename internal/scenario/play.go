@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -79,14 +80,16 @@ func (c *Case) play(ctx context.Context) (CaseResult, error) {
 		}
 		p.step(ctx, &c.steps[i])
 	}
-	for _, fault := range s.faults {
-		p.result.Failures = append(p.result.Failures, Failure{Line: c.Line, Said: c.Name, Diff: []Diff{{Line: c.Line, Got: fault}}})
+	return p.end(err)
+}
+
+// end closes the site and returns what came of the case.
+func (p *player) end(err error) (CaseResult, error) {
+	for _, fault := range p.faults {
+		p.fail(Failure{Line: p.of.Line, Said: p.of.Name, Diff: []Diff{{Line: p.of.Line, Got: fault}}})
 	}
 	p.result.OK = len(p.result.Failures) == 0
-	if closed := s.Close(); err == nil {
-		err = closed
-	}
-	return p.result, err
+	return p.result, errors.Join(err, p.Close())
 }
 
 func (p *player) step(ctx context.Context, st *step) {

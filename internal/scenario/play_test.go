@@ -36,7 +36,7 @@ func TestOnlyWhatIsWrittenIsComparedAndTheRightLineIsShown(t *testing.T) {
 		{"! hit=helo.H3,helo.H2", "- ! hit=helo.H3,helo.H2\n+ ! hit=helo.H3\n"},
 		{"! reason=\"a name of ours\"", ""},
 		{"! would=deny", "- ! would=deny\n+ ! would=none\n"},
-		{"! class=outside mark=no score=0 degraded=no delay=0 ban=none level=none", ""},
+		{"! class=outside mark=no score=0 delay=0 ban=none level=none", ""},
 		{"! text=yours", ""},
 		{"! text=theirs", "- ! text=theirs\n+ ! text=\"HELO with our own name, which is not yours\"\n"},
 	} {
@@ -139,5 +139,43 @@ func TestACaseBeginsWithAnEmptyMemory(t *testing.T) {
 	r := played(t, "a.scenario", forgeries+"-- case a --\n"+strings.Repeat(guesses, 3)+"-- case b --\n"+guesses)
 	if got := failures(&r); got != "" {
 		t.Error(got)
+	}
+}
+
+// A connection that is refused before it has greeted is followed by one that greets as the one before it.
+func TestAnotherConnectionGreetsAsTheLastOneThatDid(t *testing.T) {
+	r := played(t, "a.scenario", "-- config --\npolicy.auth = {mode = \"enforce\", failures = 1}\npolicy.helo.mode = \"enforce\"\npolicy.ptr.mode = \"off\"\n-- case a --\n"+
+		"> CONNECT 203.0.113.7\n> EHLO localhost\n> AUTH a failed\n> QUIT\n! level=1\n@ +1h\n"+
+		"> CONNECT 203.0.113.7\n> EHLO localhost\n> AUTH a failed\n> QUIT\n! level=2\n@ +4h\n"+
+		"> CONNECT 203.0.113.7\n> EHLO localhost\n> AUTH a failed\n> QUIT\n! level=3\n@ reconnect\n< drop 554 5.7.1 rule=ban\n"+
+		"@ reconnect\n< drop\n@ +16h\n@ reconnect\n< dunno\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org>\n< deny rule=helo.H7\n")
+	if got := failures(&r); got != "" {
+		t.Error(got)
+	}
+}
+
+// A bounce of Exim's own passes, whoever it runs as.
+func TestTheUserEximIsExim(t *testing.T) {
+	const to = " remote_count=1 remote_first=a@example.com\n"
+	r := played(t, "a.scenario", "-- config --\npolicy.nobody = {mode = \"enforce\", users = [\"exim\", \"4242\"]}\n-- case a --\n"+
+		"> NOT_SMTP user=exim sender="+to+"< dunno\n> NOT_SMTP user=exim sender=exim@example.org"+to+"< deny\n> NOT_SMTP user=4242 sender="+to+"< deny\n"+
+		"> NOT_SMTP user=anna sender="+to+"< dunno\n")
+	if got := failures(&r); got != "" {
+		t.Error(got)
+	}
+}
+
+// A rule that panics is told of, and is no rule that passes.
+func TestARuleThatFailsIsAFailure(t *testing.T) {
+	c := &parsed(t, "a.scenario", "-- case a --\n> CONNECT 203.0.113.7\n< dunno\n").Cases[0]
+	s, err := c.site(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.settings.Decider.Fault("helo.H1", "out of range", nil)
+	p := player{site: s, of: c}
+	r, err := p.end(nil)
+	if err != nil || r.OK || len(r.Failures) != 1 || r.Failures[0].Diff[0].Got != "the rule helo.H1 failed: out of range" {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

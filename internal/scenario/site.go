@@ -80,7 +80,9 @@ func (s *site) ask(ctx context.Context, d *dnsSection, conf *config.Config) (err
 	test, stop := context.WithTimeout(ctx, testTime)
 	defer stop()
 	lists.Test(test)
-	s.settings.Own.Refresh(test)
+	look, stop := context.WithTimeout(ctx, testTime)
+	defer stop()
+	s.settings.Own.Refresh(look)
 	return nil
 }
 
