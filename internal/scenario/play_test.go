@@ -179,3 +179,13 @@ func TestARuleThatFailsIsAFailure(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// Exim asks once more when it drops a connection, and what was tried in it counts.
+func TestWhatWasTriedInAConnectionThatIsDroppedCounts(t *testing.T) {
+	r := played(t, "a.scenario", "-- config --\npolicy.auth = {mode = \"enforce\", failures = 1}\npolicy.dictionary.mode = \"enforce\"\n-- case a --\n"+
+		"> CONNECT 203.0.113.7\n> EHLO a.example.net\n> AUTH a failed\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org> unknown x5\n< drop rule=dictionary.hard\n"+
+		"> CONNECT 203.0.113.7\n> EHLO a.example.net\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org>\n< defer 451 4.7.1 rule=ban\n! reason=\"by auth.AU1\"\n")
+	if got := failures(&r); got != "" {
+		t.Error(got)
+	}
+}
