@@ -53,6 +53,12 @@ type DNS struct {
 // Names says which names of a client lists of names are asked about. A reverse name has to be looked up first.
 type Names struct{ HELO, Sender, PTR bool }
 
+// NamesOf returns the names that policy.rbl.names says: helo, sender and ptr.
+func NamesOf(words []string) Names {
+	has := func(word string) bool { return slices.Contains(words, word) }
+	return Names{HELO: has("helo"), Sender: has("sender"), PTR: has("ptr")}
+}
+
 // Within leaves out the reverse name where asking about all three would cost a client over twice as many questions as
 // there are lists: of so many addresses, asked once, and so many of names.
 func (n Names) Within(ofAddresses, ofNames int) Names {

@@ -27,16 +27,8 @@ type dnsWants struct {
 // wantsOf returns what a configuration wants of the DNS. Lists that no rule asks are not tested either.
 func wantsOf(c *config.Config, rules []policy.Bound) dnsWants {
 	w := dnsWants{servers: c.DNS.Servers}
-	listsAsked := func(b policy.Bound) bool {
-		return b.Policy.Name == "rbl" && b.Mode != policy.Off && b.Needs&(policy.NeedLists|policy.NeedNameLists) != 0
-	}
-	if s, ok := c.Policies["rbl"].Settings.(*policy.RBL); ok && slices.ContainsFunc(rules, listsAsked) {
-		w.zones, w.nameZones = s.Zones, s.NameZones
-		w.names = acl.Names{
-			HELO:   slices.Contains(s.Names, "helo"),
-			Sender: slices.Contains(s.Names, "sender"),
-			PTR:    slices.Contains(s.Names, "ptr"),
-		}
+	if s := c.Lists(rules); s != nil {
+		w.zones, w.nameZones, w.names = s.Zones, s.NameZones, acl.NamesOf(s.Names)
 	}
 	return w
 }

@@ -88,19 +88,15 @@ func (s *site) ask(ctx context.Context, d *dnsSection, conf *config.Config) (err
 
 // listsOf returns the lists that a rule asks, and about which names.
 func listsOf(conf *config.Config, rules []policy.Bound) (zones, ofNames []*rbl.Zone, names acl.Names, err error) {
-	asked := func(b policy.Bound) bool {
-		return b.Policy.Name == "rbl" && b.Mode != policy.Off && b.Needs&(policy.NeedLists|policy.NeedNameLists) != 0
-	}
-	l, ok := conf.Policies["rbl"].Settings.(*policy.RBL)
-	if !ok || !slices.ContainsFunc(rules, asked) {
+	l := conf.Lists(rules)
+	if l == nil {
 		return nil, nil, names, nil
 	}
 	zones, err = rbl.Zones(rbl.OfAddresses, l.Zones)
 	if err == nil {
 		ofNames, err = rbl.Zones(rbl.OfNames, l.NameZones)
 	}
-	has := func(name string) bool { return slices.Contains(l.Names, name) }
-	return zones, ofNames, acl.Names{HELO: has("helo"), Sender: has("sender"), PTR: has("ptr")}, err
+	return zones, ofNames, acl.NamesOf(l.Names), err
 }
 
 // Close ends it all.
