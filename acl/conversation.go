@@ -33,15 +33,27 @@ type Conversation struct {
 
 // Decide judges the next request of the connection. The decision has no ID.
 func (c *Conversation) Decide(ctx context.Context, q *policy.Request, now time.Time, trace bool) Decision {
+	if q.Client.IsValid() {
+		c.conn.proven, c.conn.uid = !c.Unproven, c.Owner
+		c.conn.hear(q, now)
+	}
+	return c.decide(ctx, q, now, trace, false)
+}
+
+// Again judges the request once more that was judged last, with a trace, for whoever wants to see only few of them. It
+// counts nothing; what the first time did, a ban say, is done already.
+func (c *Conversation) Again(ctx context.Context, q *policy.Request, now time.Time) Decision {
+	return c.decide(ctx, q, now, true, true)
+}
+
+func (c *Conversation) decide(ctx context.Context, q *policy.Request, now time.Time, trace, again bool) Decision {
 	s := c.Settings
 	known := live{peer: origin.Peer{UID: c.Exim}, dns: s.DNS, own: s.Own, interfaces: c.Interfaces, account: c.Account}
 	known.proven = !c.Unproven
 	if q.Client.IsValid() {
-		c.conn.proven, c.conn.uid = known.proven, c.Owner
-		c.conn.hear(q, now)
 		known.view = c.conn.view(&c.mu)
 	}
-	known.recall = Recall{ledger: s.Ledger, proven: known.proven, here: known.view.here}
+	known.recall = Recall{ledger: s.Ledger, proven: known.proven, again: again, here: known.view.here}
 	d := s.Decider.Decide(ctx, q, now, &known, trace)
 	c.conn.paid = c.conn.paid || known.waited
 	return d

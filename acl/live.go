@@ -29,6 +29,7 @@ func (l *live) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 	f.OnlyPostmaster = l.view.onlyPostmaster
 	f.OwnAddresses, f.Relays = l.own.known()
 	f.ClientUID = l.view.uid
+	believe(q, f)
 	if needs&policy.NeedGreetings != 0 {
 		f.Greetings = l.view.greetings
 	}

@@ -18,6 +18,7 @@ import (
 type Recall struct {
 	ledger  ledger.Ledger
 	proven  bool
+	again   bool            // the request is counted already: nothing is counted, and what is known is what was known then
 	here    kept            // what this connection has done
 	tallies [2]ledger.Tally // room for those of a good recipient
 }
@@ -68,7 +69,9 @@ func (r *Recall) Count(ctx context.Context, q *policy.Request, f *policy.Facts) 
 	}
 	var add ledger.Delta
 	r.here.change(func(p *deeds) {
-		add = p.hear(q, f)
+		if !r.again {
+			add = p.hear(q, f)
+		}
 		f.Here = p.here
 	})
 	f.Memory = r.tally(ctx, q.Client, add, f)
@@ -156,7 +159,7 @@ func (r *Recall) Trap(q *policy.Request, f *policy.Facts) {
 
 // Pass counts what nobody objected to: a good recipient, or a clean message.
 func (r *Recall) Pass(ctx context.Context, q *policy.Request, f *policy.Facts) {
-	if r == nil || r.ledger == nil || !r.proven || !q.Client.IsValid() {
+	if r == nil || r.ledger == nil || !r.proven || r.again || !q.Client.IsValid() {
 		return
 	}
 	switch {
@@ -207,7 +210,7 @@ func (r *Recall) Held(ctx context.Context, q *policy.Request, f *policy.Facts) p
 		}
 		p.held = true
 	})
-	if q.Client.IsValid() && !r.proven {
+	if q.Client.IsValid() && !r.proven || r.again {
 		t[0].Add = ledger.Delta{}
 	}
 	if err := r.ledger.Count(ctx, t); err != nil {
@@ -254,7 +257,7 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 	bad := add.Bad > 0 || add.Failed > 0
 	tallies := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: add})
 	var networks []netip.Prefix
-	if wide != (ledger.Delta{}) {
+	if wide != (ledger.Delta{}) || r.again {
 		networks = ledger.Networks(client)
 	}
 	for _, n := range networks {

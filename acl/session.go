@@ -127,10 +127,7 @@ type Given struct {
 func (g Given) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) (late policy.Need) {
 	f.Interfaces = g.Interfaces
 	f.OwnAddresses, f.Relays = g.Own.known()
-	if q.ClientName != "" {
-		f.PTR = rbl.PTR{Status: rbl.PTRConfirmed, Names: []string{q.ClientName}}
-		f.ClientName = q.ClientName
-	}
+	believe(q, f)
 	late = g.DNS.gather(ctx, needs, q, f)
 	f.OnlyPostmaster = q.Stage == policy.Data && q.Recipients == 1 && policy.ToPostmaster(q.Recipient)
 	if needs&policy.NeedAccount != 0 {
@@ -145,6 +142,14 @@ func (g Given) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 		f.Greetings = append(f.Greetings, policy.Greeting{Name: q.HELO.Value, TLS: q.TLSCipher != ""})
 	}
 	return late
+}
+
+// believe takes a confirmed name that a request has. Exim sends none: a person typed it, or a log has it.
+func believe(q *policy.Request, f *policy.Facts) {
+	if q.ClientName != "" {
+		f.PTR = rbl.PTR{Status: rbl.PTRConfirmed, Names: []string{q.ClientName}}
+		f.ClientName = q.ClientName
+	}
 }
 
 // Start starts nothing: whoever typed the request waits for it in any case.

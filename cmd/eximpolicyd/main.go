@@ -86,8 +86,8 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), testCommand(), askCommand(), smtpCommand(), statusCommand(), listsCommand(),
-		banCommand(), allowCommand(), forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), testCommand(), replayCommand(), askCommand(), smtpCommand(), statusCommand(),
+		listsCommand(), banCommand(), allowCommand(), forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), versionCommand())
 	return root
 }
 

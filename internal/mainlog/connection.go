@@ -81,6 +81,8 @@ type Message struct {
 	Reason     string
 	Delivered  int // recipients, as far as it was told in time
 	Failed     int
+	Away       int    // recipients that were delivered, or tried, at other hosts, likewise
+	AwayFirst  string // one of them
 }
 
 // Taken reports whether the message was accepted.
@@ -218,6 +220,12 @@ func (c *Connection) rcpt(e *Event) {
 
 // delivery takes what became of a message of this connection.
 func (m *Message) delivery(e *Event) {
+	if e.Away {
+		m.Away++
+		if m.AwayFirst == "" {
+			m.AwayFirst = keep(e.Recipient)
+		}
+	}
 	switch e.Kind {
 	case Delivered, DeliveredMore, DeliveredThrough:
 		m.Delivered++

@@ -22,6 +22,7 @@ func delivery(e *Event, kind Kind, s string) bool {
 		e.Original = rest[1:min(n, len(rest))]
 		rest = rest[min(n+1, len(rest)):]
 	}
+	e.Away = away(rest)
 	if kind == DeliveryFailed || kind == DeliveryDeferred {
 		e.Reason = deliveryReason(rest)
 	}
@@ -41,4 +42,18 @@ func deliveryReason(s string) string {
 		}
 	}
 	return strings.TrimPrefix(s, " ")
+}
+
+// away reports whether the tags of a transport name a host that is not this one.
+func away(s string) bool {
+	_, s, ok := strings.Cut(s, " H=")
+	if !ok {
+		return false
+	}
+	n := strings.IndexByte(s, '[')
+	if n < 0 {
+		return false
+	}
+	var h host
+	return h.address(s, n) >= 0 && !h.addr.IsLoopback()
 }

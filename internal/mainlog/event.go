@@ -23,6 +23,8 @@ type Event struct {
 	MessageIDMade bool
 	// HasSender: F=<> and no F= at all are two things.
 	HasSender bool
+	// Away: a delivery, or a try of one, to another host.
+	Away bool
 
 	PID int32  // 0: not in this log
 	ID  string // Exim's id of the message

@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/mainlog": {},
 	// scenario plays a whole daemon: the table of policies to read a configuration by, and a memory of its own
 	"internal/scenario": {"acl", "internal/config", "internal/dnstest", "internal/ledger", "policy", "rbl"},
+	"internal/report":   {"acl", "policy", "internal/ledger", "internal/mainlog"}, // policy: it makes requests, as acl does from the wire
 }
 
 // goStatements are the places that start a goroutine, each with who waits for it and what ends it.
@@ -47,6 +48,8 @@ var goStatements = map[string]string{
 	"internal/control/server.go": "Serve waits; each ends by the deadline of its connection, which its end cuts short",
 	"internal/mainlog/stream.go": "Close and the end of the log wait; it ends with its inputs or when Close says so, each parse after one chunk",
 	"internal/front/front.go":    "Serve waits; each ends by sessionTime, or when Serve's end closes its connection",
+	"internal/report/feed.go":    "Replay waits; it ends with the log, with its context or when Replay has enough",
+	"cmd/eximpolicyd/bar.go":     "Close waits for it and ends it",
 	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }
 

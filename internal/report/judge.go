@@ -1,0 +1,370 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/mainlog"
+	"eximpolicyd/policy"
+)
+
+// Options say what to judge with. Decider and Location are needed.
+type Options struct {
+	Decider  *acl.Decider
+	Against  *acl.Decider   // another configuration: then only what the two decide differently is reported
+	Location *time.Location // of the days of the report
+
+	DNS        *acl.DNS // asked now, whatever the log's time was; nil: what rules need of the DNS is not known
+	Own        *acl.OwnDNS
+	Interfaces []netip.Addr // of the host whose log it is
+
+	Exim    uint32                                      // the uid of Exim
+	UID     func(login string) (uid uint32, known bool) // of a login on the host whose log it is; nil: not known
+	Account func(uid uint32) (login string, known bool)
+}
+
+// Replay judges what a reader has and reports. It stops early, with an error, when ctx ends.
+func Replay(ctx context.Context, r *mainlog.Reader, o Options) (*Report, error) {
+	j := &judge{o: &o, ctx: ctx, now: time.Unix(0, 0)}
+	defer j.close()
+	deciders := []*acl.Decider{enforcing(o.Decider)}
+	switch {
+	case o.Against != nil:
+		deciders = []*acl.Decider{o.Decider, o.Against}
+	case !refusesNothing(o.Decider) && !sameModes(deciders[0], o.Decider):
+		deciders = append(deciders, o.Decider)
+	}
+	for _, d := range deciders {
+		w, err := newWorld(d, &o, &j.now)
+		if err != nil {
+			return nil, err
+		}
+		j.worlds = append(j.worlds, w)
+	}
+	j.tally = newTally(j.worlds[0], &o)
+	lost, err := j.all(r)
+	if err != nil {
+		return nil, err
+	}
+	return j.report(r, lost), nil
+}
+
+// all judges everything. It returns how many events of a client could not be given to anybody.
+func (j *judge) all(r *mainlog.Reader) (lost uint64, err error) {
+	f := feed(j.ctx, r)
+	defer f.close()
+	for batch := range f.batches {
+		for _, c := range batch {
+			j.until(c.Began)
+			j.take(c)
+		}
+	}
+	if err := f.failed(); !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	for len(j.order) > 0 {
+		j.next()
+	}
+	return f.lost, nil
+}
+
+// judge replays connections in the order of what happened in them. It is for one goroutine.
+type judge struct {
+	o      *Options
+	ctx    context.Context
+	now    time.Time // of the log; it never goes back
+	worlds []*world
+	order  order
+	spare  []*course
+	number int // of connections so far
+	tally  *tally
+}
+
+func (j *judge) close() {
+	for _, w := range j.worlds {
+		_ = w.memory.Close() // it has no folder
+	}
+}
+
+// take puts a connection among those that are under way.
+func (j *judge) take(c *mainlog.Connection) {
+	if c.Began.After(j.tally.last) {
+		j.tally.last = c.Began
+	}
+	var next *course
+	if n := len(j.spare); n > 0 {
+		next, j.spare = j.spare[n-1], j.spare[:n-1]
+	} else {
+		next = new(course)
+	}
+	next.start(c, j.number)
+	j.number++
+	j.order.push(next)
+}
+
+// until judges what happened before a time.
+func (j *judge) until(t time.Time) {
+	for len(j.order) > 0 && j.order[0].at.Before(t) {
+		j.next()
+	}
+}
+
+// next judges what happened next.
+func (j *judge) next() {
+	c := j.order[0]
+	if c.at.After(j.now) {
+		j.now = c.at
+	}
+	j.tally.at(j.now)
+	switch {
+	case c.next < 0:
+		j.begin(c)
+	case !c.Client.IsValid():
+		j.submission(c, &c.Messages[c.acts[c.next].n])
+	default:
+		j.act(c, c.acts[c.next])
+	}
+	if c.step() {
+		j.order.settle()
+		return
+	}
+	j.order.pop()
+	c.Connection = nil
+	if len(j.spare) < maxSpare {
+		j.spare = append(j.spare, c)
+	}
+}
+
+const maxSpare = 1024 // courses that wait for another connection, 3 kB each
+
+// begin asks what is asked before any mail.
+func (j *judge) begin(c *course) {
+	c.ask.begin(c.Connection, j.o)
+	for i, w := range j.worlds {
+		p := &c.plays[i]
+		p.talk = acl.Conversation{}
+		w.begin(p, j.o)
+	}
+	if !c.Client.IsValid() {
+		return
+	}
+	j.tally.connections++
+	j.early(c, c.ask.connect())
+	if !c.ask.HELO.Known {
+		return
+	}
+	if c.sure() && c.TLS == "" { // STARTTLS makes a client greet anew, and when it came is not told
+		for _, name := range c.HELOs[:len(c.HELOs)-1] {
+			j.early(c, c.ask.earlier(name))
+		}
+	}
+	j.early(c, c.ask.helo())
+}
+
+// early asks before there is a recipient.
+func (j *judge) early(c *course, q *policy.Request) {
+	for i, w := range j.worlds {
+		p := &c.plays[i]
+		if p.gone {
+			continue
+		}
+		d := w.ask(j.ctx, p, 0, q)
+		if i == 0 && p.gone {
+			p.hits = j.tally.hitsOf(j.ctx, w, q, &d)
+		}
+	}
+}
+
+// sure reports whether the log tells what belongs to one connection.
+func (c *course) sure() bool { return c.By != mainlog.ByAddress }
+
+func (c *course) variant() variant {
+	if c.sure() {
+		return 0
+	}
+	return unsure
+}
+
+// act judges one thing that a client did.
+func (j *judge) act(c *course, a act) {
+	switch a.what {
+	case login:
+		j.login(c)
+	case rcpt:
+		j.rcpt(c, &c.Rcpts[a.n])
+	case message:
+		j.message(c, &c.Messages[a.n])
+	case end:
+		j.quit(c, c.FailedLogins)
+	}
+}
+
+// login notes a failed one. Exim tells of them when the connection ends; where that is not known, each counts at once.
+func (j *judge) login(c *course) {
+	j.tally.login(j, c)
+	if !c.sure() {
+		j.quit(c, 1)
+	}
+}
+
+func (j *judge) quit(c *course, failed int) {
+	q := c.ask.quit(failed)
+	for i, w := range j.worlds {
+		p := &c.plays[i]
+		if p.gone {
+			continue
+		}
+		d := w.ask(j.ctx, p, c.variant(), q)
+		if i == 0 {
+			hits := j.tally.hitsOf(j.ctx, w, q, &d)
+			j.tally.refusedHits(hits)
+			j.tally.banned(d.Bans)
+		} else {
+			j.tally.present.Bans += len(d.Bans)
+		}
+	}
+}
+
+// mail begins a message with the next recipient, if it is of another.
+func (j *judge) mail(c *course, sender string) {
+	if !c.ask.mailed || c.ask.sender != sender {
+		j.early(c, c.ask.mail(sender))
+	}
+}
+
+// rcpt judges a recipient that was refused.
+func (j *judge) rcpt(c *course, r *mainlog.Rcpt) {
+	j.mail(c, r.Sender)
+	q := c.ask.rcpt(r.Recipient, verifyOf(r), 0)
+	var both [2]verdict
+	for i, w := range j.worlds {
+		p := &c.plays[i]
+		hits := p.hits
+		both[i] = p.end
+		if !p.gone {
+			d := w.ask(j.ctx, p, c.variant(), q)
+			both[i] = verdictOf(&d)
+			hits = j.tally.hitsOf(j.ctx, w, q, &d)
+			p.hits = hits
+			if i == 0 {
+				j.tally.banned(d.Bans)
+			} else {
+				j.tally.present.Bans += len(d.Bans)
+			}
+		}
+		if i == 0 {
+			j.tally.rcpt(c, r, &both[0], hits)
+		}
+	}
+	j.compare(c, &event{what: "recipient", sender: r.Sender, to: r.Recipient}, &both)
+}
+
+// message judges one that was taken, or refused after DATA.
+func (j *judge) message(c *course, m *mainlog.Message) {
+	recipients := recipientsOf(m)
+	var both [2]verdict
+	for i := range j.worlds {
+		one := j.deliver(c, i, m, recipients)
+		both[i] = one.verdict
+		if i == 0 {
+			j.tally.message(c, m, &one)
+		}
+	}
+	c.ask.mailed = false
+	j.compare(c, &event{what: "message", taken: m.Taken(), id: m.ID, sender: m.Sender, to: first(recipients)}, &both)
+}
+
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+// delivery is what a world makes of a message.
+type delivery struct {
+	verdict
+	hits       set
+	recipients int
+	lost       int // of them, for whatever reason
+}
+
+// deliver judges a message in one world.
+func (j *judge) deliver(c *course, i int, m *mainlog.Message, recipients []string) (out delivery) {
+	w, p, v := j.worlds[i], &c.plays[i], c.variant()
+	out.recipients = max(len(recipients), 1)
+	one := func(v variant, q *policy.Request) bool {
+		if p.gone {
+			out.harder(&p.end)
+			out.hits.all(p.hits)
+			return false
+		}
+		d := w.ask(j.ctx, p, v, q)
+		hits := j.tally.hitsOf(j.ctx, w, q, &d)
+		if p.gone {
+			p.hits = hits
+		}
+		out.hits.all(hits)
+		part := verdictOf(&d)
+		if i == 0 {
+			j.tally.banned(d.Bans)
+			if part.refuses() && m.Taken() && len(d.Bans) == 0 && j.o.Against == nil && j.tally.wantsTrace(m.Sender) {
+				again := p.talk.Again(j.ctx, q, *w.now)
+				part.trace = again.Trace
+			}
+		} else {
+			j.tally.present.Bans += len(d.Bans)
+		}
+		out.harder(&part)
+		return !part.refuses()
+	}
+	one(v, c.ask.mail(m.Sender))
+	accepted := 0
+	for n := range out.recipients {
+		to := ""
+		if n < len(recipients) {
+			to = recipients[n]
+		}
+		if one(v, c.ask.rcpt(to, c.ask.taken(), accepted)) {
+			accepted++
+		}
+	}
+	if accepted > 0 {
+		if m.Taken() || !wholeHeader(m) {
+			v |= headless
+		}
+		if !one(v, c.ask.data(m, accepted)) {
+			accepted = 0
+		}
+	}
+	out.lost = out.recipients - accepted
+	return out
+}
+
+// submission judges a message of this machine.
+func (j *judge) submission(c *course, m *mainlog.Message) {
+	q := c.ask.submission(m)
+	var both [2]verdict
+	for i, w := range j.worlds {
+		p := &c.plays[i]
+		d := w.ask(j.ctx, p, headless, q)
+		both[i] = verdictOf(&d)
+		if i > 0 {
+			continue
+		}
+		one := delivery{verdict: both[0], hits: j.tally.hitsOf(j.ctx, w, q, &d), recipients: max(len(m.Recipients), 1)}
+		if one.refuses() {
+			one.lost = one.recipients
+			if len(d.Bans) == 0 && j.o.Against == nil && j.tally.wantsTrace(m.Sender) {
+				again := p.talk.Again(j.ctx, q, *w.now)
+				one.trace = again.Trace
+			}
+		}
+		j.tally.message(c, m, &one)
+	}
+	j.compare(c, &event{what: "submission", taken: m.Taken(), id: m.ID, sender: m.Sender, to: first(m.Recipients)}, &both)
+}

@@ -1,0 +1,208 @@
+package report
+
+import (
+	"strings"
+
+	"eximpolicyd/internal/mainlog"
+	"eximpolicyd/policy"
+)
+
+// asker makes the requests that Exim would have sent on a connection, as far as the log tells. What it does not tell is
+// unknown. It has one request, which is good until the next.
+type asker struct {
+	policy.Request
+	greeted  policy.Maybe[string]
+	greeting policy.HELOName
+	sender   string // of the message at hand
+	mailed   bool   // MAIL was asked about
+}
+
+// begin takes over what the log tells of a connection itself.
+func (a *asker) begin(c *mainlog.Connection, o *Options) {
+	*a = asker{Request: policy.Request{
+		Client: c.Client, ClientPort: int(c.Port), ClientName: c.PTR,
+		Server: c.Server.Addr(), ServerPort: int(c.Server.Port()),
+		TLSCipher: c.TLS, Ident: c.Ident, CWD: mainlog.Unescape(c.CWD), Size: -1,
+	}}
+	if name := c.HELO(); name != "" { // none is shown for an address literal that is the client's own, too
+		a.HELO = policy.Known(mainlog.Unescape(name))
+	}
+	if by, as, ok := strings.Cut(c.Login, ":"); c.Login != "" { // when it succeeded is not told: it counts from the beginning
+		a.AuthBy = by
+		if ok {
+			a.AuthAs = as
+		}
+	}
+	if !c.Client.IsValid() && c.Ident != "" && o.UID != nil {
+		if uid, ok := o.UID(c.Ident); ok {
+			a.UID = policy.Known(uid)
+		}
+	}
+	a.Settle()
+	a.greeted, a.greeting = a.HELO, a.Greeting
+}
+
+// connect asks before the client has said anything.
+func (a *asker) connect() *policy.Request {
+	a.Stage = policy.Connect
+	a.HELO, a.Greeting = policy.Maybe[string]{}, policy.HELOName{}
+	as, by := a.AuthAs, a.AuthBy
+	a.AuthAs, a.AuthBy = "", ""
+	q := a.Request // nobody has logged in yet
+	a.AuthAs, a.AuthBy = as, by
+	a.HELO, a.Greeting = a.greeted, a.greeting
+	return &q
+}
+
+// helo asks about the last greeting, the one that counts.
+func (a *asker) helo() *policy.Request {
+	a.Stage = policy.Helo
+	return &a.Request
+}
+
+// earlier asks about a greeting that came before it.
+func (a *asker) earlier(name string) *policy.Request {
+	q := a.Request
+	q.Stage, q.HELO = policy.Helo, policy.Known(mainlog.Unescape(name))
+	q.Settle()
+	return &q
+}
+
+// mail begins a message.
+func (a *asker) mail(sender string) *policy.Request {
+	a.Stage = policy.Mail
+	a.sender, a.mailed = sender, true
+	a.Sender = policy.Known(mainlog.Unescape(sender))
+	a.Recipient, a.Verify, a.RcptCount, a.Recipients = "", policy.VerifyUnasked, 0, 0
+	a.MessageID, a.Date, a.From, a.ListID, a.MessageIDSize = policy.Field{}, policy.Field{}, policy.Field{}, "", 0
+	a.QueueID, a.Protocol, a.Size = "", "", -1
+	return &a.Request
+}
+
+// rcpt asks about a recipient; accepted are those of the message that were taken before.
+func (a *asker) rcpt(recipient string, verify policy.Verify, accepted int) *policy.Request {
+	a.Stage = policy.RCPT
+	a.Recipient, a.Verify, a.Recipients = mainlog.Unescape(recipient), verify, accepted
+	a.RcptCount++
+	return &a.Request
+}
+
+// verifyOf returns what Exim's recipient check must have said of a refused recipient. A refusal for another reason may have
+// come before the check.
+func verifyOf(r *mainlog.Rcpt) policy.Verify {
+	switch {
+	case r.Cause == mainlog.UnknownUser && !r.Temporary:
+		return policy.VerifyUnknown
+	case r.Cause == mainlog.RelayDenied:
+		return policy.VerifyNone
+	}
+	return policy.VerifyUnasked
+}
+
+// taken is what the check said of a recipient that was taken: that it exists, but for a user's mail to somebody elsewhere.
+func (a *asker) taken() policy.Verify {
+	if a.AuthBy != "" {
+		return policy.VerifyUnasked
+	}
+	return policy.VerifyOK
+}
+
+// data asks about a message whose recipients are known.
+func (a *asker) data(m *mainlog.Message, accepted int) *policy.Request {
+	a.Stage = policy.Data
+	a.Recipient, a.Verify, a.Recipients = "", policy.VerifyUnasked, accepted
+	a.header(m)
+	return &a.Request
+}
+
+// submission asks about a message of this machine. How many recipients are elsewhere is known when all are delivered.
+func (a *asker) submission(m *mainlog.Message) *policy.Request {
+	a.mail(m.Sender)
+	a.Stage = policy.NotSMTP
+	a.header(m)
+	if m.Away > 0 || m.Delivered > 0 && m.Delivered >= len(m.Recipients) {
+		a.RemoteCount = policy.Known(m.Away)
+		a.RemoteFirst = mainlog.Unescape(m.AwayFirst)
+	}
+	return &a.Request
+}
+
+// quit tells of logins that failed.
+func (a *asker) quit(failed int) *policy.Request {
+	a.Stage = policy.Quit
+	if a.AuthBy != "" {
+		failed++ // one that succeeded
+	}
+	a.History = strings.Repeat("AUTH,", min(failed, history)-1) + "AUTH"
+	return &a.Request
+}
+
+// history is how many commands Exim remembers.
+const history = 20
+
+// header fills in what is known of the header: of a message that was taken the Message-ID if it has one that Exim could read,
+// or that it had none if Exim made it; of a refused one all, if the reject log has it.
+func (a *asker) header(m *mainlog.Message) {
+	a.QueueID, a.Protocol, a.Size = m.ID, m.Protocol, m.Size
+	switch {
+	case m.Made:
+		a.MessageID.Present = policy.Known(false)
+	case m.MessageID != "":
+		a.MessageID.Present = policy.Known(true)
+		a.MessageID.Value = "<" + mainlog.Unescape(m.MessageID) + ">"
+		a.MessageIDSize = len(a.MessageID.Value)
+	case wholeHeader(m):
+		a.fields(m)
+	}
+}
+
+// wholeHeader reports whether the reject log has the whole header of a message, which Exim cuts at about 32 kB.
+func wholeHeader(m *mainlog.Message) bool { return len(m.Headers) > 0 && len(m.Headers) < maxHeader }
+
+const maxHeader = 30 << 10
+
+// fields takes the fields that are judged from a header.
+func (a *asker) fields(m *mainlog.Message) {
+	var values [4][]string // Message-ID, Date, From, List-Id
+	e := mainlog.Event{Headers: m.Headers}
+	for field := range e.HeaderFields() {
+		name, value, _ := strings.Cut(field, ":")
+		for i, known := range [...]string{"message-id", "date", "from", "list-id"} {
+			if strings.EqualFold(name, known) {
+				values[i] = append(values[i], strings.TrimPrefix(value, " "))
+			}
+		}
+	}
+	field := func(v []string) policy.Field {
+		n := 0
+		for _, s := range v {
+			if strings.TrimSpace(s) != "" {
+				n++
+			}
+		}
+		return policy.Field{Present: policy.Known(len(v) > 0), Count: policy.Known(n), Value: strings.Join(v, "\n")}
+	}
+	a.MessageID, a.Date, a.From = field(values[0]), field(values[1]), field(values[2])
+	a.MessageIDSize = len(a.MessageID.Value)
+	a.ListID = strings.Join(values[3], "\n")
+}
+
+// recipientsOf returns those of a message; of a refused one the reject log has them.
+func recipientsOf(m *mainlog.Message) []string {
+	if len(m.Recipients) > 0 || m.Headers == "" {
+		return m.Recipients
+	}
+	var list []string
+	for line := range strings.Lines(m.Headers) {
+		to, ok := strings.CutPrefix(line, "Envelope-to: ")
+		if !ok && len(list) > 0 && strings.HasPrefix(line, "    ") {
+			to, ok = line, true
+		}
+		if ok {
+			list = append(list, strings.Trim(to, " <>,\n"))
+		} else if len(list) > 0 {
+			break
+		}
+	}
+	return list
+}

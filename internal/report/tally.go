@@ -1,0 +1,355 @@
+package report
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/ledger"
+	"eximpolicyd/internal/mainlog"
+	"eximpolicyd/policy"
+)
+
+// Bounds of what is kept of a log: at most twice as many of each, and about 8 MB of all.
+const (
+	mostClients  = 8192
+	mostNetworks = 4096
+	mostSenders  = 512
+	mostDays     = 400
+)
+
+// Rules besides those of the table.
+const (
+	ofBan   = "ban"
+	ofDeny  = "deny"
+	ofScore = "score"
+)
+
+// tally counts what the first world says, and a little of what the second does. It is for one goroutine.
+type tally struct {
+	world *world
+	names []string // of the rules, and of what else refuses
+	rules []ruleCount
+
+	connections int
+	first, last time.Time
+	where       *time.Location
+	day         *Day
+	dayEnds     time.Time
+	days        []*Day
+
+	sums, present Sums
+	attempts      Attempts
+	senders       *top[string, senderCount]
+	clients       *top[ledger.Key, clientCount]
+	networks      *top[ledger.Key, clientCount]
+	differences   *differences
+}
+
+// ruleCount is of one rule.
+type ruleCount struct {
+	taken    int // messages that were taken and that it hit
+	refused  int // what was refused and what it hit: recipients, messages, logins
+	refuses  int // for good
+	defers   int
+	bans     int
+	accepted int // messages that were taken and that it would refuse or defer
+}
+
+// senderCount is of a sender some of whose mail was taken and would be refused.
+type senderCount struct {
+	messages, refused, deferred, recipients int
+	rules                                   set
+	example                                 Example
+}
+
+// clientCount is of a client, or of a network.
+type clientCount struct {
+	attempts                int // guesses of recipients and of passwords, tries to relay
+	guesses, logins, relays int
+	met, refused            int // attempts
+	taken, lost             int // messages
+	domains                 [minDomains]string
+	rules                   set
+	firstAt, lastAt         time.Time
+	helo, ptr               string
+}
+
+func newTally(w *world, o *Options) *tally {
+	t := &tally{world: w, where: o.Location}
+	if t.where == nil {
+		t.where = time.Local
+	}
+	for i := range w.rules {
+		t.names = append(t.names, w.rules[i].Name)
+	}
+	for _, name := range []string{ofBan, ofDeny, ofScore} {
+		w.index[name] = len(t.names)
+		t.names = append(t.names, name)
+	}
+	t.rules = make([]ruleCount, len(t.names))
+	weight := func(c *clientCount) int { return c.attempts + 16*c.lost }
+	t.senders = newTop[string](mostSenders, func(s *senderCount) int { return s.messages })
+	t.clients = newTop[ledger.Key](mostClients, weight)
+	t.networks = newTop[ledger.Key](mostNetworks, weight)
+	t.differences = newDifferences(o)
+	return t
+}
+
+// at goes to a time of the log, and to a new day where one begins.
+func (t *tally) at(now time.Time) {
+	if t.first.IsZero() {
+		t.first = now
+	}
+	if now.After(t.last) {
+		t.last = now
+	}
+	if t.day != nil && now.Before(t.dayEnds) {
+		return
+	}
+	y, m, d := now.In(t.where).Date()
+	t.dayEnds = time.Date(y, m, d+1, 0, 0, 0, 0, t.where)
+	if len(t.days) > mostDays {
+		return // the last stands for those that follow
+	}
+	t.day = &Day{Day: time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Format(time.DateOnly), rules: make([]ruleCount, len(t.names))}
+	t.days = append(t.days, t.day)
+}
+
+// hitsOf returns the rules that hit at a request. A ban is a hit of the rule that made it, too.
+func (t *tally) hitsOf(ctx context.Context, w *world, q *policy.Request, d *acl.Decision) (hits set) {
+	for _, name := range d.Rules {
+		if i, ok := t.world.index[name]; ok {
+			hits.add(i)
+		}
+	}
+	switch d.Rule {
+	case ofBan:
+		if b := w.banOf(ctx, q); b != nil {
+			if i, ok := t.world.index[b.Rule]; ok {
+				hits.add(i)
+			}
+		}
+	case ofScore:
+		hits.add(t.world.index[ofScore])
+	}
+	return hits
+}
+
+// banned counts bans that were made.
+func (t *tally) banned(bans []ledger.Ban) {
+	for i := range bans {
+		t.sums.Bans++
+		t.day.Bans++
+		if n, ok := t.world.index[bans[i].Rule]; ok {
+			t.rules[n].bans++
+			t.day.rules[n].bans++
+		}
+	}
+}
+
+func (t *tally) refusedHits(hits set) {
+	for i := range t.rules {
+		if hits.has(i) {
+			t.rules[i].refused++
+		}
+	}
+}
+
+// decided counts who refuses.
+func (t *tally) decided(v *verdict) {
+	i, ok := t.world.index[v.rule]
+	if !ok || !v.refuses() {
+		return
+	}
+	if v.action == policy.Defer {
+		t.rules[i].defers++
+		t.day.rules[i].defers++
+		return
+	}
+	t.rules[i].refuses++
+	t.day.rules[i].refuses++
+}
+
+// client returns the counts of a client and of its network.
+func (t *tally) client(c *course) (one, network *clientCount) {
+	one = t.clients.at(ledger.Of(ledger.Client(c.Client)))
+	one.seen(c, c.at)
+	network = t.networks.at(ledger.Of(ledger.Networks(c.Client)[0]))
+	network.seen(c, c.at)
+	return one, network
+}
+
+func (n *clientCount) seen(c *course, now time.Time) {
+	if n.firstAt.IsZero() {
+		n.firstAt = now
+	}
+	n.lastAt = now
+	if n.helo == "" {
+		n.helo = c.HELO()
+	}
+	if n.ptr == "" {
+		n.ptr = c.PTR
+	}
+}
+
+// attempt counts one of an attacker. met says that a ban was in force, refused that the client was not served.
+func (t *tally) attempt(c *course, count func(*clientCount), met, refused bool) {
+	add := func(n *clientCount) {
+		count(n)
+		n.attempts++
+		if met {
+			n.met++
+		}
+		if refused {
+			n.refused++
+		}
+	}
+	one, network := t.client(c)
+	add(one)
+	add(network)
+	t.attempts.All++
+	t.day.Attempts++
+	if met {
+		t.attempts.Met++
+		t.day.Met++
+	}
+	if refused {
+		t.attempts.Refused++
+	}
+}
+
+// login counts a failed one: nobody is asked about it, but whoever is banned may not have come so far.
+func (t *tally) login(j *judge, c *course) {
+	p := &c.plays[0]
+	t.attempts.Logins++
+	met := p.gone && p.end.rule == ofBan
+	if !p.gone {
+		met = j.worlds[0].banOf(j.ctx, &c.ask.Request) != nil
+	}
+	t.attempt(c, func(n *clientCount) { n.logins++ }, met, p.gone)
+}
+
+// rcpt counts a recipient that was refused.
+func (t *tally) rcpt(c *course, r *mainlog.Rcpt, v *verdict, hits set) {
+	t.refusedHits(hits)
+	t.decided(v)
+	t.sums.count(v, 1)
+	guess, relay := r.Cause == mainlog.UnknownUser && !r.Temporary && r.Sender != "", r.Cause == mainlog.RelayDenied
+	switch met := v.refuses() && v.rule == ofBan; {
+	case guess:
+		t.attempts.Guesses++
+		t.attempt(c, func(n *clientCount) { n.guesses++ }, met, v.refuses())
+	case relay:
+		t.attempts.Relays++
+		t.attempt(c, func(n *clientCount) { n.relays++ }, met, v.refuses())
+	}
+}
+
+// message counts one that was taken, or refused after DATA.
+func (t *tally) message(c *course, m *mainlog.Message, d *delivery) {
+	t.decided(&d.verdict)
+	t.sums.count(&d.verdict, 1)
+	if !m.Taken() {
+		t.refusedHits(d.hits)
+		return
+	}
+	t.sums.Taken++
+	t.day.Taken++
+	if c.Client.IsValid() {
+		one, network := t.client(c)
+		one.taken++
+		network.taken++
+	}
+	if d.mark {
+		t.sums.Marked++
+		t.day.Marked++
+	}
+	for i := range t.rules {
+		if d.hits.has(i) {
+			t.rules[i].taken++
+		}
+	}
+	if !d.refuses() {
+		return
+	}
+	if i, ok := t.world.index[d.rule]; ok {
+		t.rules[i].accepted++
+	}
+	t.lose(c, m, d)
+}
+
+// lose counts a message that was taken and would not be.
+func (t *tally) lose(c *course, m *mainlog.Message, d *delivery) {
+	deferred := d.action == policy.Defer
+	s := t.senders.at(strings.ToLower(m.Sender))
+	s.messages++
+	s.recipients += d.lost
+	s.rules.all(d.hits)
+	if deferred {
+		s.deferred++
+		t.sums.TakenDeferred++
+		t.day.TakenDeferred++
+	} else {
+		s.refused++
+		t.sums.TakenRefused++
+		t.day.TakenRefused++
+	}
+	if s.messages == 1 || s.example.Trace == nil && d.trace != nil {
+		s.example = exampleOf(c, m, d)
+	}
+	if !c.Client.IsValid() {
+		return
+	}
+	one, network := t.client(c)
+	one.loses(m, d)
+	network.loses(m, d)
+}
+
+// loses counts a message of a client, and remembers some domains of its senders.
+func (n *clientCount) loses(m *mainlog.Message, d *delivery) {
+	n.lost++
+	n.rules.all(d.hits)
+	domain := strings.ToLower(m.Sender[strings.LastIndexByte(m.Sender, '@')+1:])
+	for i := range n.domains {
+		if n.domains[i] == domain || domain == "" {
+			return
+		}
+		if n.domains[i] == "" {
+			n.domains[i] = domain
+			return
+		}
+	}
+}
+
+// wantsTrace reports whether there is no trace yet of a message of a sender.
+func (t *tally) wantsTrace(sender string) bool {
+	s := t.senders.of[strings.ToLower(sender)]
+	return s == nil || s.example.Trace == nil
+}
+
+// count adds what happened to something.
+func (s *Sums) count(v *verdict, n int) {
+	switch {
+	case !v.refuses():
+	case v.action == policy.Defer:
+		s.Deferred += n
+	case v.action == policy.Freeze:
+		s.Held += n
+	default:
+		s.Refused += n
+	}
+}
+
+// namesOf returns the rules of a set.
+func (t *tally) namesOf(s set) []string {
+	names := []string{}
+	for i, name := range t.names {
+		if s.has(i) && !slices.Contains([]string{ofBan, ofScore}, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

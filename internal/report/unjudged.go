@@ -1,0 +1,129 @@
+package report
+
+import (
+	"strings"
+
+	"eximpolicyd/internal/mainlog"
+	"eximpolicyd/policy"
+)
+
+// want is what a rule needs to be judged besides addresses and greetings, which every log has. The zero want is nothing.
+type want struct {
+	facts mainlog.Selectors // one of these at least
+	own   func(*policy.Own) string
+	dns   bool   // an answer of the DNS
+	never string // what no log tells of mail that was taken
+	part  bool   // without it some is judged nevertheless
+}
+
+// wants returns what each rule needs.
+func wants() map[string]want {
+	connection := want{facts: mainlog.SeenPID | mainlog.SeenPort}
+	dns, partly := want{dns: true}, want{dns: true, part: true}
+	id := want{facts: mainlog.SeenMessageID}
+	return map[string]want{
+		"nobody.N1": {}, // see unjudged
+
+		"helo.H1":  {never: "whether a client greeted at all"},
+		"helo.H17": {},
+		"helo.H2":  {own: needsAddresses, facts: mainlog.SeenInterface},
+		"helo.H3":  {own: needsNames},
+		"helo.H4":  {own: needsDomains, dns: true},
+		"helo.H5":  {}, "helo.H6": {}, "helo.H7": {}, "helo.H8": {}, "helo.H9": {}, "helo.H10": {}, "helo.H13": {},
+		"helo.H11": dns, "helo.H12": dns,
+		"helo.H14": connection,
+		"helo.H15": dns, "helo.H16": partly,
+
+		"dictionary.hard": connection, "dictionary.delay": connection,
+		"dictionary.window": {}, "dictionary.spread": {},
+		"dictionary.trap": {never: "List-Id, which excuses"},
+
+		"ptr.P1": dns, "ptr.P2": dns,
+		"rbl.L1": dns,
+
+		"messageid.M1": {facts: mainlog.SeenMadeMessageID},
+		"messageid.M2": {never: "how many Message-IDs there were"},
+		"messageid.M3": id, "messageid.M4": id,
+		"messageid.M5": {never: "List-Id, which excuses"},
+		"messageid.M8": {never: "Date and From"},
+
+		"auth.AU1": {},
+	}
+}
+
+func needsNames(o *policy.Own) string {
+	if len(o.Names) == 0 {
+		return "own.names"
+	}
+	return ""
+}
+
+func needsDomains(o *policy.Own) string {
+	if len(o.Domains) == 0 {
+		return "own.domains"
+	}
+	return ""
+}
+
+func needsAddresses(o *policy.Own) string {
+	if len(o.Addresses) == 0 {
+		return "own.addresses"
+	}
+	return ""
+}
+
+// unjudged tells which rules the log says too little for, and what would say more.
+func unjudged(o *Options, seen mainlog.Selectors) []Unjudged {
+	list := []Unjudged{}
+	all := wants()
+	for i := range o.Decider.Rules {
+		b := &o.Decider.Rules[i]
+		w := all[b.Name]
+		if b.Mode == policy.Off {
+			continue
+		}
+		u := Unjudged{Rule: b.Name, Needs: w.missing(o, seen), Part: w.part || w.never != ""}
+		if b.Name == "nobody.N1" && o.UID == nil {
+			u.Needs, u.Part = "to run on the host whose log it is: it asks which accounts there are", false
+		}
+		if b.Name == "helo.H1" || b.Name == "dictionary.trap" {
+			u.Part = false
+		}
+		if u.Needs != "" {
+			list = append(list, u)
+		}
+	}
+	return list
+}
+
+// missing says what is missing, or nothing.
+func (w *want) missing(o *Options, seen mainlog.Selectors) string {
+	var needs []string
+	facts := w.facts != 0 && seen&w.facts == 0
+	own := ""
+	if w.own != nil {
+		own = w.own(o.Decider.Own)
+	}
+	switch { // of the configuration or of the log, one is enough
+	case w.own != nil && w.facts != 0:
+		if own != "" && facts {
+			needs = append(needs, own+" in the configuration, or "+either(w.facts))
+		}
+	case own != "":
+		needs = append(needs, own+" in the configuration")
+	case facts:
+		needs = append(needs, either(w.facts))
+	}
+	if w.dns && o.DNS == nil {
+		needs = append(needs, "--dns")
+	}
+	if w.never != "" {
+		needs = append(needs, "no log of mail that was taken tells it: "+w.never)
+	}
+	return strings.Join(needs, "; ")
+}
+
+// either names facts of which one is enough.
+func either(facts mainlog.Selectors) string {
+	return "log_selector = " + strings.Join(strings.Fields(mainlog.Selectors(0).Missing(facts)), " or ")
+}

@@ -1,0 +1,181 @@
+package report
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/ledger"
+	"eximpolicyd/policy"
+)
+
+// world is one configuration with a memory of its own, which goes by the time of the log. It is for one goroutine.
+//
+// Bound: worldKeys counters, 6 MB; a site on which more clients try something within a day is judged as by a daemon with
+// a smaller state.keys. It is lost when the report is made.
+type world struct {
+	settings [variants]*acl.Settings
+	memory   *ledger.Engine
+	index    map[string]int // of each rule, by its name
+	rules    []policy.Bound
+	now      *time.Time
+}
+
+const worldKeys = 1 << 16
+
+// A variant of a configuration has those rules off that a log says too little for.
+type variant uint8
+
+const (
+	unsure   variant = 1 << iota // what belongs to one connection is not known
+	headless                     // the header is not known
+	variants = 4
+)
+
+// Rules that hold something against a client because something else is not there, or because several things belong together.
+// They have no opinion of their own when that is not known.
+var (
+	ofConnection = []string{"helo.H14", "dictionary.hard", "dictionary.delay"}
+	ofHeader     = []string{"messageid.M5", "dictionary.trap"} // a List-Id excuses
+)
+
+// newWorld makes one of a configuration. The clock is read whenever something is asked.
+func newWorld(d *acl.Decider, o *Options, now *time.Time) (*world, error) {
+	w := &world{index: map[string]int{}, rules: d.Rules, now: now}
+	clock := func() (time.Time, time.Duration) { return *now, now.Sub(time.Unix(0, 0)) }
+	var err error
+	if w.memory, err = ledger.Open(ledger.Options{Keys: worldKeys, Clock: clock}); err != nil {
+		return nil, err
+	}
+	for v := range variant(variants) {
+		var off []string
+		if v&unsure != 0 {
+			off = append(off, ofConnection...)
+		}
+		if v&headless != 0 {
+			off = append(off, ofHeader...)
+		}
+		w.settings[v] = &acl.Settings{Decider: without(d, off), DNS: o.DNS, Own: o.Own, Ledger: w.memory}
+	}
+	for i := range d.Rules {
+		w.index[d.Rules[i].Name] = i
+	}
+	return w, nil
+}
+
+// without returns a decider with rules off.
+func without(d *acl.Decider, off []string) *acl.Decider {
+	other := *d
+	other.Rules = slices.Clone(d.Rules)
+	for i := range other.Rules {
+		if slices.Contains(off, other.Rules[i].Name) {
+			other.Rules[i].Mode = policy.Off
+		}
+	}
+	return &other
+}
+
+// enforcing returns a decider that enforces every rule that is on, now and not after a time of grace.
+func enforcing(d *acl.Decider) *acl.Decider {
+	other := without(d, nil)
+	for i := range other.Rules {
+		if b := &other.Rules[i]; b.Mode != policy.Off {
+			b.Mode, b.GraceUntil = policy.Enforce, time.Time{}
+		}
+	}
+	if other.Mode != policy.Off {
+		other.Mode = policy.Enforce
+	}
+	return other
+}
+
+// sameModes reports whether two deciders of one configuration enforce the same.
+func sameModes(a, b *acl.Decider) bool {
+	return a.Mode == b.Mode && slices.EqualFunc(a.Rules, b.Rules, func(x, y policy.Bound) bool {
+		return x.Mode == y.Mode && x.GraceUntil.Equal(y.GraceUntil)
+	})
+}
+
+// refusesNothing reports whether a decider only observes.
+func refusesNothing(d *acl.Decider) bool {
+	deny := false
+	for range d.Exempt.Deny.All() {
+		deny = true
+	}
+	return !(deny && d.Mode == policy.Enforce) && !slices.ContainsFunc(d.Rules, func(b policy.Bound) bool { return b.Mode == policy.Enforce })
+}
+
+// play is one connection in one world.
+type play struct {
+	talk acl.Conversation
+	gone bool // the client was shut out, and what it did afterwards would not have been
+	end  verdict
+	hits set // of what shut it out
+}
+
+// verdict is what a world says of one event, a recipient or a message. The zero verdict has no objection.
+type verdict struct {
+	action policy.Action
+	would  policy.Action // that is only observed
+	rule   string
+	reason string
+	code   string
+	mark   bool
+	score  policy.Score
+	trace  []acl.Step
+}
+
+func verdictOf(d *acl.Decision) verdict {
+	return verdict{d.Action, policy.Action(d.Would), d.Rule, d.Reason, d.Code, d.Mark, d.Score, d.Trace}
+}
+
+// refuses reports whether the client is not served, for now or for good.
+func (v *verdict) refuses() bool { return v.action > policy.Delay }
+
+// harder takes over another verdict on a part of the same event, if it is the harder one.
+func (v *verdict) harder(o *verdict) {
+	if o.action > v.action || o.action == v.action && (o.would > v.would || v.rule == "") {
+		mark, score := v.mark, v.score
+		*v = *o
+		v.mark, v.score = v.mark || mark, max(v.score, score)
+		return
+	}
+	v.mark, v.score = v.mark || o.mark, max(v.score, o.score)
+}
+
+// begin begins a connection.
+func (w *world) begin(p *play, o *Options) {
+	p.gone, p.end, p.hits = false, verdict{}, set{}
+	p.talk.Settings, p.talk.Interfaces, p.talk.Exim, p.talk.Account = w.settings[0], o.Interfaces, o.Exim, o.Account
+}
+
+// ask judges a request, unless the client is gone. Without a DNS nothing is waited for, and time passes in the log only.
+func (w *world) ask(ctx context.Context, p *play, v variant, q *policy.Request) (d acl.Decision) {
+	p.talk.Settings = w.settings[v]
+	if p.talk.Settings.DNS != nil {
+		end, stop := context.WithTimeout(ctx, patience)
+		defer stop()
+		ctx = end
+	}
+	d = p.talk.Decide(ctx, q, *w.now, false)
+	if early := q.Stage == policy.Connect || q.Stage == policy.Helo; d.Action == policy.Drop || early && d.Action > policy.Delay {
+		p.gone, p.end = true, verdictOf(&d)
+	}
+	return d
+}
+
+// patience is how long today's DNS may take for one decision: nobody but the person who asked waits.
+const patience = 9 * time.Second
+
+// banOf returns the ban that refuses a client now, or nil.
+func (w *world) banOf(ctx context.Context, q *policy.Request) *ledger.Ban {
+	s, err := w.memory.Standing(ctx, q.Client)
+	if err != nil {
+		return nil
+	}
+	if s.Enforced != nil {
+		return s.Enforced
+	}
+	return s.Observed
+}
