@@ -154,11 +154,13 @@ func TestGoSMTPFindsTheSameEndAsTheGuard(t *testing.T) {
 			taken++
 			if taken%3 == 0 { // go-smtp ends a dialogue of four bad commands
 				c.say("QUIT", "221")
+				c.conn.Close()
 				c = nil
 			}
 			continue
 		}
 		c.say("", "550 5.5.2", "NOOP", "")
+		c.conn.Close() // it would be waited for
 		refused++
 		c = nil
 	}

@@ -40,6 +40,8 @@ const (
 	commandTime   = 5 * time.Minute  // for a command, and for a whole message: Exim's smtp_receive_timeout
 	sessionTime   = 30 * time.Minute // for all of a connection
 	writeTime     = time.Minute      // for a reply
+	lingerTime    = time.Second      // for a client that has been cut off to read why
+	maxLinger     = 1 << 20          // octets that it may still send then
 	maxBackoff    = time.Second      // between tries to accept when the system has no descriptors left
 )
 

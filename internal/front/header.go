@@ -8,6 +8,7 @@ import "bytes"
 // cuts them, and never more.
 type header struct {
 	messageID, date, from, listID field
+	other                         field // the others, of which nothing is kept
 
 	size int64 // octets of the message, with LF for CR LF
 	head int64 // of them, of the header
@@ -15,8 +16,7 @@ type header struct {
 	cr   bool  // the last octet is a CR, whose LF may come
 	at   part
 	name []byte // of the line's field, lower case
-	in   *field // that the line belongs to; nil: none that rules read
-	some bool   // there is a field that a blank could continue
+	in   *field // that the line belongs to; nil: there was none yet
 }
 
 // part is where in a line we are.
@@ -120,7 +120,7 @@ func (h *header) octet(c byte) {
 }
 
 func (h *header) start(c byte) {
-	if (c == ' ' || c == '\t') && h.some {
+	if (c == ' ' || c == '\t') && h.in != nil {
 		h.at = inValue
 		h.in.add(c)
 		return
@@ -136,12 +136,12 @@ func (h *header) inName(c byte) {
 	blank := c == ' ' || c == '\t'
 	switch {
 	case c == ':' && len(h.name) > 0:
-		h.in = nil
+		h.in = &h.other
 		if h.at == inName {
 			h.in = h.named(string(h.name))
 		}
 		h.in.begin()
-		h.at, h.some = inValue, true
+		h.at = inValue
 	case blank && len(h.name) > 0:
 		h.at = behindName
 	case c <= ' ' || c > '~' || c == ':' || h.at == behindName:
@@ -165,26 +165,22 @@ func (h *header) named(name string) *field {
 	case "list-id":
 		return &h.listID
 	}
-	return nil
+	return &h.other
 }
 
 func (h *header) endField() {
-	h.in.end()
-	h.in = nil
+	if h.in != nil {
+		h.size -= int64(h.in.end())
+	}
 }
 
-// begin begins one more field of this name. A nil field is one that nobody reads.
+// begin begins one more field of this name.
 func (f *field) begin() {
-	if f != nil {
-		f.present, f.blank, f.empty, f.first = true, true, true, true
-		f.stays = f.size
-	}
+	f.present, f.blank, f.empty, f.first = true, true, true, true
+	f.stays = f.size
 }
 
 func (f *field) add(c byte) {
-	if f == nil {
-		return
-	}
 	if len(f.value) == f.size && f.size < f.most {
 		f.value = append(f.value, c)
 	}
@@ -199,22 +195,20 @@ func (f *field) add(c byte) {
 }
 
 func (f *field) endLine() {
-	if f == nil {
-		return
-	}
 	if f.first || !f.blank {
 		f.stays = f.size
 	}
 	f.first, f.blank = false, true
 }
 
-func (f *field) end() {
-	if f == nil {
-		return
-	}
+// end ends a field, and returns how many octets of blanks it loses at its end.
+func (f *field) end() (lost int) {
+	lost = f.size - f.stays
 	f.size = f.stays
 	f.value = f.value[:min(len(f.value), f.size)]
 	if !f.empty {
 		f.count++
+		f.empty = true
 	}
+	return lost
 }

@@ -97,9 +97,12 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 // Rcpt asks about a recipient, and then says what Exim's own ACL would.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	to = cut(strings.ToLower(to), longestPath)
-	s.q.Recipient, s.q.Verify, s.q.VerifyFailure = to, s.verify(to), ""
-	if s.q.Verify == policy.VerifyUnknown {
+	s.q.Recipient, s.q.Verify = to, s.verify(to)
+	switch s.q.Verify { // Exim forgets why only when it verifies again
+	case policy.VerifyUnknown:
 		s.q.VerifyFailure = "route"
+	case policy.VerifyOK:
+		s.q.VerifyFailure = ""
 	}
 	s.q.RcptCount++
 	no := s.judge(policy.RCPT)
@@ -110,7 +113,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	case s.q.Verify == policy.VerifyNone && s.q.AuthBy == "" && !s.q.RelayHost:
 		no = errRelay
 	}
-	s.q.Recipient, s.q.Verify, s.q.VerifyFailure = "", policy.VerifyNone, ""
+	s.q.Recipient, s.q.Verify = "", policy.VerifyNone
 	if no == nil {
 		s.q.Recipients++
 		return nil
@@ -197,6 +200,7 @@ func (s *session) login(mechanism, user, password string) error {
 		s.q.AuthFail = cut(user, longestWord)
 		return smtp.ErrAuthFailed
 	}
+	s.q.AuthFail = ""
 	s.q.AuthAs, s.q.AuthBy = cut(user, longestWord), strings.ToLower(mechanism)
 	s.q.Protocol = s.protocol()
 	return nil

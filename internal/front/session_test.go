@@ -78,11 +78,11 @@ func TestARecipientIsOursKnownUnknownOrARelay(t *testing.T) {
 	}
 	want := [][]any{
 		{"nobody@example.com", "unknown", "route", 1, 0, 0},
-		{"x@elsewhere.example", "none", "", 2, 1, 0},
-		{"alice@sub.example.com", "none", "", 3, 2, 0},
-		{"x@example.com@elsewhere.example", "none", "", 4, 3, 0},
+		{"x@elsewhere.example", "none", "route", 2, 1, 0},
+		{"alice@sub.example.com", "none", "route", 3, 2, 0},
+		{"x@example.com@elsewhere.example", "none", "route", 4, 3, 0},
 		{"x%elsewhere.example@example.com", "unknown", "route", 5, 4, 0},
-		{"x@elsewhere.example", "none", "", 6, 5, 0},
+		{"x@elsewhere.example", "none", "route", 6, 5, 0},
 		{"alice@example.com", "ok", "", 7, 6, 0},
 		{"postmaster@example.com", "ok", "", 8, 6, 1},
 	}

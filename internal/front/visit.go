@@ -101,8 +101,18 @@ func (v *visit) run() {
 			v.q.NotQuitReason = "bad-commands"
 		}
 		v.judge(policy.NotQuit)
+		v.linger()
 	}
 	g.Conn.Close() // with a word of TLS, if there is any
+}
+
+// linger reads what a client still sends that has been cut off: closing over it would take back our last word.
+func (v *visit) linger() {
+	if c, ok := v.conn.(*net.TCPConn); ok {
+		c.CloseWrite()
+		c.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, c, maxLinger)
+	}
 }
 
 // speak has go-smtp lead the dialogue, and once more above TLS if the client wants that. It returns the last guard.
