@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -148,7 +149,7 @@ func (r *rehearsal) front(conf *config.Config) (*front.Server, error) {
 	if r.user != "" {
 		var ok bool
 		if s.User, s.Password, ok = strings.Cut(r.user, ":"); !ok || s.User == "" {
-			return nil, fail(exUsage, "write --user test:secret", "--user %q is no NAME:PASSWORD", r.user)
+			return nil, fail(exUsage, "write --user test:secret", "--user is no NAME:PASSWORD")
 		}
 	}
 	if r.client != "" {
@@ -234,18 +235,41 @@ func addFile(known map[string]bool, path string) error {
 
 // open listens, on loopback unless somebody means it.
 func (r *rehearsal) open() (net.Listener, error) {
-	at, err := net.ResolveTCPAddr("tcp", r.listen)
+	at, err := listenAddress(r.listen)
 	if err != nil {
 		return nil, fail(exUsage, "write --listen 127.0.0.1:2525", "--listen: %w", err)
 	}
-	if !r.public && !at.IP.IsLoopback() {
+	if !r.public && !at.Addr().IsLoopback() {
 		return nil, fail(exUsage, "listen on 127.0.0.1, or add --public if the network may try it", "%s is not on loopback", r.listen)
 	}
-	l, err := net.ListenTCP("tcp", at)
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
 	if err != nil {
 		return nil, fail(exUnavailable, "is the port in use, or below 1024?", "cannot listen: %w", err)
 	}
 	return l, nil
+}
+
+// listenAddress reads an address and a port. No host name is asked for in the DNS; without a host every address is meant.
+func listenAddress(text string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	addr := netip.IPv6Unspecified()
+	switch host {
+	case "":
+	case "localhost":
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	default:
+		if addr, err = netip.ParseAddr(host); err != nil {
+			return netip.AddrPort{}, fmt.Errorf("%s is no address", host)
+		}
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%s is no port", port)
+	}
+	return netip.AddrPortFrom(addr, uint16(n)), nil
 }
 
 // welcome tells how to begin.
