@@ -89,6 +89,9 @@ func (c *Session) Raw(data string) {
 	c.all.WriteString("> " + data + "\n")
 }
 
+// Write sends bytes as they are, without a place in the transcript.
+func (c *Session) Write(data []byte) (int, error) { return c.conn.Write(data) }
+
 // Say sends one line, CR LF added, and returns the answer.
 func (c *Session) Say(line string) Reply {
 	c.Raw(line + "\r\n")

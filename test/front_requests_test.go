@@ -1,0 +1,206 @@
+package test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/front"
+	"eximpolicyd/policy"
+	"eximpolicyd/test/rig"
+)
+
+// frontDialogues are spoken word for word. A line that is STARTTLS goes on above TLS, and one that is - ends the connection
+// without a word.
+func frontDialogues() map[string][]string {
+	plain := func(user, password string) string {
+		return "AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+password))
+	}
+	alice := "RCPT TO:<Alice@" + strings.ToUpper(rig.Domain) + ">"
+	letter := "Message-ID: <1@a.example>\r\nFrom: x@a.example\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\nList-Id: a\r\n <b.example>\r\n\r\ntext\r\n."
+	return map[string][]string{
+		"every kind of recipient, two messages": {"EHLO client.example", "MAIL FROM:<X@A.example> SIZE=300", "RCPT TO:<nosuch@" + rig.Domain + ">",
+			"RCPT TO:<x@elsewhere.example>", alice, "RCPT TO:<bob@" + rig.Domain + ">", "DATA", letter, "NOOP", "MAIL FROM:<>", "RCPT TO:<postmaster@" + rig.Domain + ">",
+			"RSET", "MAIL FROM:<x@a.example>", alice, "DATA", letter, "QUIT"},
+		"an unknown recipient, and another message": {"EHLO client.example", "MAIL FROM:<x@a.example>", "RCPT TO:<nosuch@" + rig.Domain + ">", "RSET",
+			"MAIL FROM:<x@a.example>", "RCPT TO:<x@elsewhere.example>", "QUIT"},
+		"a connection that is lost":          {"HELO client.example", "MAIL FROM:<x@a.example>", alice, "-"},
+		"nothing but a connection":           {"-"},
+		"QUIT within a message":              {"EHLO client.example", "MAIL FROM:<x@a.example>", alice, "QUIT"},
+		"a second greeting within a message": {"EHLO client.example", "MAIL FROM:<x@a.example>", alice, "HELO other.example", "MAIL FROM:<y@a.example>", "QUIT"},
+		"a login, after one that failed": {"EHLO client.example", plain("alice", "wrong"), plain("alice", rig.Password), "MAIL FROM:<x@a.example>",
+			"RCPT TO:<x@elsewhere.example>", "QUIT"},
+		"logins that fail":            {"EHLO client.example", plain("alice", "wrong"), plain("bob", "wrong"), "-"},
+		"STARTTLS":                    {"EHLO before.example", "STARTTLS", "EHLO client.example", "MAIL FROM:<x@a.example>", alice, "DATA", letter, "QUIT"},
+		"STARTTLS and a login":        {"EHLO before.example", "STARTTLS", "EHLO client.example", plain("alice", rig.Password), "MAIL FROM:<x@a.example>", alice, "QUIT"},
+		"more commands than are kept": append(append([]string{"EHLO client.example", "MAIL FROM:<x@a.example>"}, slices.Repeat([]string{alice}, 22)...), "QUIT"),
+	}
+}
+
+// speakLines speaks a dialogue.
+func speakLines(t *testing.T, at addressed, port int, lines []string) {
+	t.Helper()
+	c, r, err := rig.DialAt(at.Addr(), fmt.Sprintf("203.0.113.7:%d", port))
+	if err != nil || r.Code != 220 {
+		t.Fatal(err, r)
+	}
+	defer c.Close()
+	for _, line := range lines {
+		switch line {
+		case "-":
+			return
+		case "STARTTLS":
+			if err := c.StartTLS(); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			if r := c.Say(line); r.Code == 0 {
+				t.Fatalf("%s: cut off\n%s", line, c.Transcript())
+			}
+		}
+	}
+}
+
+// listener is a front within the test, and what it asked.
+type listener struct {
+	net.Listener
+	mu    sync.Mutex
+	asked []*policy.Request
+}
+
+func (l *listener) Addr() string { return l.Listener.Addr().String() }
+
+// byPort returns what was asked of each client, in order.
+func (l *listener) byPort() map[int][]*policy.Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return byClientPort(l.asked)
+}
+
+func byClientPort(list []*policy.Request) map[int][]*policy.Request {
+	by := map[int][]*policy.Request{}
+	for _, q := range list {
+		by[q.ClientPort] = append(by[q.ClientPort], q)
+	}
+	return by
+}
+
+// frontWithin starts a front that objects to nothing.
+func frontWithin(t *testing.T) *listener {
+	t.Helper()
+	inner, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &listener{Listener: inner}
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	decider := &acl.Decider{Own: &policy.Own{}, Exempt: &policy.Exempt{}, Mode: policy.Enforce}
+	secure, err := front.SelfMade(rig.Domain, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := front.Server{
+		Talks: acl.NewTalks(&acl.Settings{Decider: decider, Log: quiet}, nil), Log: quiet, Secure: secure, Name: rig.Domain,
+		Domains: map[string]bool{rig.Domain: true}, Known: map[string]bool{"alice@" + rig.Domain: true, "bob@" + rig.Domain: true},
+		User: "alice", Password: rig.Password, ProxyWait: time.Minute,
+		Explain: func(d front.Decision) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.asked = append(l.asked, d.Request)
+		},
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, inner) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// told is a request without what cannot be the same: who asks, where, and the names of ciphers, authenticators and of a
+// message that nobody queues.
+func told(q *policy.Request) policy.Request {
+	c := *q
+	c.Instance, c.UID, c.CWD, c.QueueID, c.SMTPCount, c.Server, c.ServerPort, c.ProxyLocal = 0, policy.Maybe[uint32]{}, "", "", 0, netip.Addr{}, 0, netip.AddrPort{}
+	c.Greeting = policy.HELOName{}                                                    // is made of HELO
+	c.AuthFail = strings.TrimSuffix(strings.TrimPrefix(c.AuthFail, " (set_id="), ")") // so Exim 4.96 writes it
+	for _, word := range []*string{&c.TLSCipher, &c.AuthBy} {
+		if *word != "" {
+			*word = "some"
+		}
+	}
+	return c
+}
+
+func TestTheFrontAsksWhatEximAsks(t *testing.T) {
+	t.Parallel()
+	s := started(t, rig.Config{Flavour: "debian-split", Queue: true, TLS: true, Main: setMain})
+	f := fake(t, s, rig.Always(rig.Dunno()))
+	l := frontWithin(t)
+	dialogues := frontDialogues()
+	for _, o := range oddHeaders() {
+		text := strings.ReplaceAll(o.header+"\ntext\nMessage-ID: <body@a.example>\n", "\n", "\r\n")
+		dialogues["header: "+o.name] = []string{"EHLO client.example", "MAIL FROM:<x@a.example>", "RCPT TO:<alice@" + rig.Domain + ">", "DATA", text + ".", "QUIT"}
+	}
+	ports := map[string]int{}
+	for name, lines := range dialogues {
+		ports[name] = firstLetterPort + len(ports)
+		speakLines(t, s, ports[name], lines)
+		speakLines(t, l, ports[name], lines)
+	}
+	var inExim map[int][]*policy.Request
+	total := 0
+	err := rig.Await("Exim to have asked as often as the front", func() bool {
+		var list []*policy.Request
+		for _, raw := range f.Requests() {
+			q, err := acl.ParseRequest(raw)
+			if err != nil {
+				t.Errorf("%v: %q", err, raw)
+				return true
+			}
+			list = append(list, q)
+		}
+		inExim = byClientPort(list)
+		total = len(list)
+		for _, port := range ports {
+			if n := len(inExim[port]); n == 0 || !strings.Contains(inExim[port][n-1].Stage.String(), "QUIT") {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	inFront := l.byPort()
+	for name, port := range ports {
+		var want, got []policy.Request
+		for _, q := range inExim[port] {
+			want = append(want, told(q))
+		}
+		for _, q := range inFront[port] {
+			got = append(got, told(q))
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.IgnoreUnexported(policy.HELOName{})); diff != "" {
+			t.Errorf("%s: Exim (-) and the front (+) ask differently:\n%s", name, diff)
+		}
+	}
+	t.Logf("FIGURE the front asks what Exim asks in %d dialogues, %d questions, field by field", len(dialogues), total)
+}
