@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -272,21 +273,24 @@ func listenAddress(text string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, uint16(n)), nil
 }
 
-// welcome tells how to begin.
+// welcome tells how to begin, by a line to paste: as a stranger, to whom a rule may object.
 func (r *rehearsal) welcome(out io.Writer, at net.Addr, s *front.Server, d *acl.Decider, log *slog.Logger) {
-	domain := ""
-	for name := range s.Domains {
-		if domain == "" || name < domain {
-			domain = name
-		}
+	stranger := ""
+	if !s.Client.IsValid() {
+		stranger = ` --proxy "TCP4 203.0.113.7 127.0.0.1 4321 25"`
 	}
 	fmt.Fprintf(out, "eximpolicyd %s takes mail on %s, judges it and delivers it to nowhere\n", version(), at)
 	fmt.Fprintf(out, "enforce: %s\n", orNone(byMode(d.Rules, policy.Enforce)))
-	fmt.Fprintf(out, "try: swaks --server %s --helo localhost --from a@example.org --to postmaster@%s\n", at, domain)
-	if !s.Client.IsValid() {
-		fmt.Fprintln(out, "a client on loopback is this machine unless it sends a PROXY line: --client 203.0.113.7 makes a stranger of it")
-	}
+	fmt.Fprintf(out, "try: swaks --server %s%s --helo localhost --from a@example.org --to %s\n", at, stranger, someone(s))
 	log.Info("listening", "address", at.String(), "rules", summary(d.Rules), "version", version())
+}
+
+// someone returns a recipient that exists, the first by alphabet.
+func someone(s *front.Server) string {
+	if len(s.Known) > 0 {
+		return slices.Min(slices.Collect(maps.Keys(s.Known)))
+	}
+	return "you@" + slices.Min(slices.Collect(maps.Keys(s.Domains)))
 }
 
 // explainer prints traces, one at a time.
