@@ -114,14 +114,15 @@ func (g *guard) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// fail remembers why nothing more can be read.
+// fail remembers why nothing more can be read. Who is late with a command is told so; what is left of a message must not
+// be taken for commands.
 func (g *guard) fail(err error) {
-	g.shut = g.shut || !errors.Is(err, os.ErrDeadlineExceeded) // who is late is told so
+	late := errors.Is(err, os.ErrDeadlineExceeded)
 	switch {
 	case g.v.why != "":
-	case errors.Is(err, os.ErrDeadlineExceeded) && g.mode == commands:
+	case late && g.mode == commands:
 		g.v.why = "command-timeout"
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case late:
 		g.v.why, g.shut = "data-timeout", true
 	default:
 		g.v.why = "connection-lost"

@@ -133,6 +133,7 @@ type client struct {
 	t    *testing.T
 	conn net.Conn
 	in   *bufio.Reader
+	from netip.Addr // of a visit that the test began itself: who it was last asked about
 }
 
 // dial connects, after which it has not read the greeting.
@@ -144,7 +145,7 @@ func (p *played) dial() *client {
 	}
 	p.t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(time.Minute)) // a test that hangs says where
-	return &client{p.t, c, bufio.NewReader(c)}
+	return &client{t: p.t, conn: c, in: bufio.NewReader(c)}
 }
 
 // raw sends octets as they are. That the front has closed shows when they are answered.

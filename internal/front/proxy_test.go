@@ -2,9 +2,11 @@ package front
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"eximpolicyd/policy"
@@ -72,6 +74,17 @@ func TestAPROXYLineThatComesTooLateEndsTheConnection(t *testing.T) {
 	p := play(t, nil)
 	c := p.dial()
 	c.say("", "220", "PROXY TCP4 198.51.100.7 192.0.2.1 4321 25", "500 5.5.1", "", "")
+}
+
+func TestAPROXYLineFromElsewhereThanLoopbackIsABadCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := dialFrom(t, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 4321})
+		s.say("", "220", "PROXY TCP4 198.51.100.7 192.0.2.1 4321 25", "500 5.5.1", "", "")
+		s.ends(0, "bad-commands")
+		if s.from != netip.MustParseAddr("192.0.2.9") {
+			t.Error(s.from)
+		}
+	})
 }
 
 func FuzzProxy(f *testing.F) {

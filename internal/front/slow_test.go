@@ -23,15 +23,28 @@ type slow struct {
 	done  chan struct{}
 }
 
-func dialSlowly(t *testing.T) *slow {
-	ours, theirs := net.Pipe()
-	s := &slow{client: &client{t, theirs, bufio.NewReader(theirs)}, begun: time.Now(), done: make(chan struct{})}
+func dialSlowly(t *testing.T) *slow { return dialFrom(t, nil) }
+
+// from is a connection from elsewhere.
+type from struct {
+	net.Conn
+	addr net.Addr
+}
+
+// RemoteAddr is where it says that it comes from.
+func (f from) RemoteAddr() net.Addr { return f.addr }
+
+// dialFrom connects from an address; from nil, which is none, the front has no client.
+func dialFrom(t *testing.T, addr net.Addr) *slow {
+	pipe, theirs := net.Pipe()
+	ours := from{pipe, addr}
+	s := &slow{client: &client{t: t, conn: theirs, in: bufio.NewReader(theirs)}, begun: time.Now(), done: make(chan struct{})}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	decider := &acl.Decider{Own: &policy.Own{}, Exempt: &policy.Exempt{}}
 	srv := &Server{
 		Talks: acl.NewTalks(&acl.Settings{Decider: decider, Log: quiet}, nil), Log: quiet, Name: "mx.example.com",
-		Domains: map[string]bool{"example.com": true},
-		Explain: func(d Decision) { s.why = d.Request.NotQuitReason },
+		Domains: map[string]bool{"example.com": true}, ProxyWait: time.Minute,
+		Explain: func(d Decision) { s.why, s.client.from = d.Request.NotQuitReason, d.Request.Client },
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
@@ -78,15 +91,18 @@ func TestAMessageThatDripsIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := dialSlowly(t)
 		s.toData("client.example")
+		closed := make(chan struct{})
 		go func() { // ends when the front closes
+			defer close(closed)
 			for {
-				time.Sleep(time.Minute)
+				time.Sleep(50 * time.Second) // never at the very end
 				if _, err := io.WriteString(s.conn, "a: "+strings.Repeat("b", 10)+"\r\n"); err != nil {
 					return
 				}
 			}
 		}()
 		s.ends(commandTime, "data-timeout")
+		<-closed
 	})
 }
 
