@@ -215,7 +215,9 @@ func (c *deciding) judge() {
 			if v.Wants&(policy.NeedPTR|policy.NeedLists) != 0 || v.Wants != 0 && c.refuses(b, &v) {
 				v = c.askMore(b, v)
 			}
-			c.weigh(b, &v)
+			if v.Hit || c.trace || len(v.Effects) > 0 { // of most rules there is nothing to weigh
+				c.weigh(b, &v)
+			}
 		case !c.trace || !b.Policy.Stages.Has(c.q.Stage):
 		case b.Mode == policy.Off:
 			c.step(Step{Rule: b.Name, Mode: b.Mode.String(), Result: "off"})

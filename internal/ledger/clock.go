@@ -123,12 +123,14 @@ func (c *clock) lead() (ahead time.Duration, steps int) {
 	return c.ahead, c.steps
 }
 
-// skew returns how far the wall clock is ahead now, which is what lead says unless it has been set since.
-func (c *clock) skew() time.Duration {
+// both returns the steady time, and how far the wall clock is ahead of it now, which is what lead says unless it has been
+// set since.
+func (c *clock) both() (now time.Time, ahead time.Duration) {
 	wall, steady := c.read()
-	ahead, _ := c.lead()
-	if now := plain(wall).Sub(c.base.Add(steady - c.start)); (now - ahead).Abs() > step {
-		return now
+	now = c.base.Add(steady - c.start)
+	ahead, _ = c.lead()
+	if seen := plain(wall).Sub(now); (seen - ahead).Abs() > step {
+		ahead = seen
 	}
-	return ahead
+	return now, ahead
 }

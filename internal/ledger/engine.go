@@ -82,26 +82,19 @@ func (e *Engine) Wall(t time.Time) time.Time {
 
 // Count adds to counters and reads them. It never fails.
 func (e *Engine) Count(_ context.Context, tallies []Tally) error {
-	e.counts.count(e.clock.now(), tallies)
-	e.onTheWall(tallies)
-	return nil
-}
-
-// onTheWall puts the times of what is counted by the wall clock. Where there is none, the clock is not read.
-func (e *Engine) onTheWall(tallies []Tally) {
-	var by time.Duration
-	known := false
+	now, ahead := e.clock.both()
+	e.counts.count(now, tallies)
+	if ahead == 0 {
+		return nil
+	}
 	for i := range tallies {
 		for _, t := range []*time.Time{&tallies[i].Counts.LastGood, &tallies[i].Counts.LastLogin} {
-			if t.IsZero() {
-				continue
+			if !t.IsZero() {
+				*t = t.Add(ahead)
 			}
-			if !known {
-				by, known = e.clock.skew(), true
-			}
-			*t = t.Add(by)
 		}
 	}
+	return nil
 }
 
 // Standing returns what is in force for an address. It never fails. The bans are shared: they are not to be changed.
@@ -115,13 +108,13 @@ func (e *Engine) Standing(_ context.Context, a netip.Addr) (Standing, error) {
 	if !e.entries.table.Contains(a) {
 		return Standing{}, nil
 	}
-	now := e.clock.now()
+	now, ahead := e.clock.both()
 	s := e.entries.standing(a, now)
 	if s.Enforced != nil {
 		s.LastLogin = e.counts.read(now, Of(s.Enforced.Network)).LastLogin
 	}
 	if s != (Standing{}) {
-		s.move(e.clock.skew())
+		s.move(ahead)
 	}
 	return s, nil
 }
@@ -170,7 +163,8 @@ func (e *Engine) Offend(ctx context.Context, o Offence) (Ban, bool, error) {
 		if in != nil && !in.over(now) && (in.class == c || o.Enforced) {
 			b := *in.ban
 			e.mu.Unlock()
-			b.move(e.clock.skew())
+			_, ahead := e.clock.both()
+			b.move(ahead)
 			return b, false, nil
 		}
 	}
@@ -189,7 +183,8 @@ func (e *Engine) Offend(ctx context.Context, o Offence) (Ban, bool, error) {
 	}
 	b := made // which is shared from now on
 	b.Durable = e.settle(ctx, change)
-	b.move(e.clock.skew())
+	_, ahead := e.clock.both()
+	b.move(ahead)
 	return b, true, nil
 }
 
