@@ -86,6 +86,17 @@ func NewRequest(pairs []Pair) (*policy.Request, error) {
 // Pair is one name and its unquoted value.
 type Pair struct{ Name, Value string }
 
+// Pairs writes a request as NewRequest reads it, with the names in the order of the snippet. What is not known is left out.
+func Pairs(q *policy.Request) []Pair {
+	var pairs []Pair
+	for i := range wireNames {
+		if value, known := wireNames[i].get(q); known {
+			pairs = append(pairs, Pair{wireNames[i].name, value})
+		}
+	}
+	return pairs
+}
+
 // AppendRequest writes a request as the snippet does.
 func AppendRequest(dst []byte, pairs []Pair) []byte {
 	dst = append(dst, "request=exim_acl\nv=1\n"...)
