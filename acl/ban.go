@@ -48,7 +48,7 @@ func (c *deciding) shutsOut(b *ledger.Ban) bool {
 	case b.Rule != ledger.Admin && c.f.Class.PassesBan(b.Level), b.Rule == ledger.Admin && c.f.Class.PassesDeny():
 		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "skip", Why: "skipped for class " + c.f.Class.String() + ": " + why})
 		return false
-	case b.Rule != ledger.Admin && c.known.Recall().OnlyWayIn(c.ctx, c.q.Client): // others of its network have earned it
+	case b.Rule != ledger.Admin && c.onlyWayIn(): // others of its network have earned it
 		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "skip", Why: "over half of the mail of a day comes from this client: " + why})
 		return false
 	}
@@ -69,6 +69,12 @@ func (c *deciding) shutsOut(b *ledger.Ban) bool {
 	}
 	c.object("ban", mode, a, &v)
 	return c.out.Action != policy.Dunno
+}
+
+// onlyWayIn reports whether over half of the mail of a day comes from the client.
+func (c *deciding) onlyWayIn() bool {
+	c.onlyWay = c.known.Recall().OnlyWayIn(c.ctx, c.q.Client)
+	return c.onlyWay
 }
 
 // describeBan tells a ban in words of ours, and of the rule that made it.

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
 )
 
@@ -40,7 +39,12 @@ type Decider struct {
 // request is an event of is counted before the rules are asked, unless a ban answers. With trace, the decision tells every step. When ctx ends, what is not known by then stays unknown; if a rule needs it and it may
 // still come, the decision is degraded. What RCPT will need of the DNS is started at CONNECT, HELO and MAIL.
 func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) Decision {
-	c := deciding{Decider: d, ctx: ctx, known: known, q: q, trace: trace}
+	return d.decide(ctx, q, now, known, trace).out
+}
+
+// decide is Decide, and returns all that was known.
+func (d *Decider) decide(ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) *moment {
+	c := deciding{moment: &moment{Decider: d, q: q}, ctx: ctx, known: known, trace: trace}
 	c.f = policy.Facts{Now: now, Own: d.Own}
 	c.out = Decision{Rules: []string{}, Stage: q.Stage, Synthetic: q.Client.IsValid() && !known.Proven()}
 
@@ -51,7 +55,7 @@ func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, 
 	late := known.Gather(ctx, needs, q, &c.f)
 	c.standing = known.Recall().Standing(ctx, q.Client)
 	if c.allowed() {
-		return c.out
+		return c.moment
 	}
 	c.exempt()
 	counts := c.remembers()
@@ -72,22 +76,18 @@ func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, 
 	if counts && !c.objected() {
 		known.Recall().Pass(ctx, q, &c.f)
 	}
-	return c.out
+	return c.moment
 }
 
 // deciding is one decision under way.
 type deciding struct {
-	*Decider
+	*moment
 	ctx   context.Context
 	known Provider
-	q     *policy.Request
-	f     policy.Facts
-	out   Decision
 	trace bool
 
-	standing ledger.Standing
-	shut     bool // an enforced ban will answer at RCPT
-	delay    delay
+	shut  bool // an enforced ban will answer at RCPT
+	delay delay
 
 	all, enforced tally
 	scored        []string // rules with their scores, for the reason
@@ -324,6 +324,7 @@ func (c *deciding) object(rule string, mode policy.Mode, a policy.Answer, v *pol
 func (c *deciding) conclude() {
 	c.out.Score = c.all.sum()
 	enforced := c.enforced.sum()
+	c.weighed = enforced
 	switch {
 	case c.q.Stage != policy.RCPT && c.q.Stage != policy.Data:
 	case enforced >= policy.RefuseAt:

@@ -2,6 +2,7 @@ package acl
 
 import (
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -32,4 +33,22 @@ func put62(dst []byte, n uint64) {
 		dst[i] = base62[n%62]
 		n /= 62
 	}
+}
+
+// TimeOfID returns the second in which a decision was made, by its id, and false for what is no id.
+func TimeOfID(id string) (time.Time, bool) {
+	if len(id) != 10 {
+		return time.Time{}, false
+	}
+	seconds := int64(0)
+	for i := range len(id) {
+		n := strings.IndexByte(base62, id[i])
+		if n < 0 {
+			return time.Time{}, false
+		}
+		if i < 6 {
+			seconds = 62*seconds + int64(n)
+		}
+	}
+	return time.Unix(seconds, 0), true
 }

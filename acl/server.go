@@ -56,6 +56,7 @@ type Server struct {
 	told       map[string]told // requests turned away, by note; only Serve's loop looks
 	failed     atomic.Bool     // we failed on a request, and the log has a stack
 	counters   counters        // for Stats
+	ring       Ring            // for explain
 	uid        uint32          // our own
 }
 
@@ -221,7 +222,7 @@ func (s *Server) judge(c *net.UnixConn, peer origin.Peer, raw []byte, err error)
 		settings.Log.Log(context.Background(), level, "a request is answered with no opinion", "error", bad, "pid", peer.PID)
 	default:
 		behind := !bytes.HasSuffix(raw, emptyLine) // it may still be sending what is ignored
-		s.decide(c, settings, peer, q, behind)
+		s.decide(c, settings, peer, q, len(raw), behind)
 	}
 }
 
@@ -241,8 +242,8 @@ func (s *Server) rescue(c *net.UnixConn) {
 	s.answer(c, Reply{Note: "failed"}, true)
 }
 
-// decide judges a well-formed request.
-func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q *policy.Request, behind bool) {
+// decide judges a well-formed request of so many octets.
+func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q *policy.Request, octets int, behind bool) {
 	now := time.Now()
 	if s.bypassed() {
 		s.counters.bypassed.Add(1)
@@ -257,8 +258,9 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	known.recall = Recall{ledger: settings.Ledger, proven: known.proven, here: known.view.here}
 
 	ctx := budget{end: now.Add(Budget(q.Stage))}
-	d := settings.Decider.Decide(&ctx, q, now, &known, false)
-	s.counters.count(&d, ctx.Err() != nil)
+	m := settings.Decider.decide(&ctx, q, now, &known, false)
+	d := &m.out
+	s.counters.count(d, ctx.Err() != nil)
 	ctx.stop()
 	if known.waited {
 		s.conns.pay(peer.PID, q)
@@ -266,8 +268,15 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	d.ID = s.ids.next(now)
 	reply := d.Reply(q)
 	s.answer(c, reply, behind)
-	logDecision(settings, &d, q, known.view.uid, time.Since(now))
+	m.took, m.privacy, m.octets = time.Since(now), settings.Privacy, octets
+	logDecision(settings, d, q, known.view.uid, m.took)
+	if d.level() == slog.LevelInfo { // what the log tells of, and so what somebody can have the id of
+		s.ring.add(m)
+	}
 }
+
+// Ring returns the decisions that can still be explained.
+func (s *Server) Ring() *Ring { return &s.ring }
 
 // bypassed reports whether the bypass file stands there, a link to nothing too. One that another user made does not count:
 // the folder may be open to more than the administrator. os.Lstat says more, and takes twice as long.

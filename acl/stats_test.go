@@ -100,7 +100,7 @@ func TestADecisionThatTakesAllItsTimeOrLacksAFactIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		settings := *d.settings.Load()
 		settings.Decider = deciderOf(watcher(atRCPT, func(*policy.Request, *policy.Facts) { time.Sleep(Budget(policy.RCPT)) }))
-		d.decide(ours, &settings, origin.Peer{}, rcpt(t), false)
+		d.decide(ours, &settings, origin.Peer{}, rcpt(t), 100, false)
 	})
 	d.counters.count(&Decision{Stage: policy.RCPT, Degraded: true}, false)
 	if got := d.Stats(); len(got.Stages) != 1 || got.Stages[0].Overrun != 1 || got.Stages[0].Degraded != 1 {

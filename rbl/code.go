@@ -1,6 +1,10 @@
 package rbl
 
-import "strconv"
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
 
 // Code is what a list answers: 127.b.c.d. The first octet is always 127 and is not kept; an address outside of
 // 127.0.0.0/8 is no code of any list.
@@ -30,3 +34,13 @@ func (s Score) String() string {
 
 // MarshalJSON writes a number with one decimal.
 func (s Score) MarshalJSON() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalJSON reads a number with one decimal.
+func (s *Score) UnmarshalJSON(b []byte) error {
+	n, err := strconv.ParseFloat(string(b), 64)
+	if err != nil || !(math.Abs(n) < 1e6) {
+		return fmt.Errorf("%.20q is no score", b)
+	}
+	*s = Score(math.Round(10 * n))
+	return nil
+}
