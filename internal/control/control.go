@@ -47,7 +47,10 @@ type Request struct {
 	Because string       `json:"because,omitempty"` // likewise
 	All     bool         `json:"all,omitempty"`     // of Bans: those that are over, too
 	Account string       `json:"account,omitempty"` // of Forget, instead of a network
+	Login   string       `json:"login,omitempty"`   // of Forget: the account as somebody logs in with it, if that is another word
 	Size    int64        `json:"size,omitempty"`    // of Import: the octets that follow
+	ID      string       `json:"id,omitempty"`      // of Explain
+	Last    int          `json:"last,omitempty"`    // of Recent: how many
 }
 
 // The requests, each with its reply; those of lines have a Sum as theirs.
@@ -65,6 +68,8 @@ const (
 	Forget   = "forget"   // an Erased
 	Export   = "export"   // lines of the memory as it is
 	Import   = "import"   // a Taken
+	Explain  = "explain"  // an Explained
+	Recent   = "recent"   // lines of acl.Explanation, the newest last
 )
 
 // Sum is the reply behind lines.

@@ -23,6 +23,10 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 		return s.status(), nil
 	case Spares:
 		return s.spares(t)
+	case Explain:
+		return s.explain(q.ID), nil
+	case Recent:
+		return s.recent(q.Last, t)
 	case Bans, Bar, Unban, Allows, Allow, Disallow, Why, Forget, Export, Import:
 	default:
 		return nil, refuse(Wrong, "no such request: %q", q.Request)
@@ -39,7 +43,7 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 		}
 		defer s.long.Unlock()
 	}
-	m := told{s.Memory, s.Refuses, s.Memory.Now()}
+	m := told{s.Memory, s.Refuses, s.Memory.Now(), s.Decisions}
 	if q.Request == Import {
 		ctx, stop := context.WithTimeout(ctx, importing)
 		defer stop()

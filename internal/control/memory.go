@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"eximpolicyd/acl"
 	"eximpolicyd/internal/ledger"
 )
 
@@ -75,7 +76,8 @@ type Disallowed struct {
 // Erased is the reply to Forget.
 type Erased struct {
 	ledger.Forgotten
-	Account bool `json:"account"` // something was remembered of the account
+	Account   bool `json:"account"`   // something was remembered of the account
+	Decisions int  `json:"decisions"` // that can't be explained any more
 	Unsaved
 }
 
@@ -88,8 +90,9 @@ type Taken struct {
 // told is a memory in the times of the wall clock.
 type told struct {
 	Memory
-	refuses func(*ledger.Ban) bool
-	now     time.Time
+	refuses   func(*ledger.Ban) bool
+	now       time.Time
+	decisions Decisions
 }
 
 func (m told) ban(b ledger.Ban) Ban {
@@ -187,12 +190,24 @@ func (m told) disallow(ctx context.Context, p netip.Prefix) (any, error) {
 
 func (m told) forget(ctx context.Context, q *Request) (any, error) {
 	if q.Account != "" {
-		return Erased{Account: m.ForgetAccount(q.Account)}, nil
+		r := Erased{Account: m.ForgetAccount(q.Account)}
+		r.decided(m.decisions, func(x *acl.Explanation) bool { return x.IsOfAccount(q.Account) || x.IsOfAccount(q.Login) })
+		return r, nil
 	}
 	f, err := m.Forget(ctx, q.Network)
 	r := Erased{Forgotten: f}
 	err = r.only(err)
+	r.decided(m.decisions, func(x *acl.Explanation) bool { return x.IsOf(q.Network) })
 	return r, err
+}
+
+// decided removes the decisions that match as well.
+func (r *Erased) decided(d Decisions, match func(*acl.Explanation) bool) {
+	if d != nil {
+		var err error
+		r.Decisions, err = d.Forget(match)
+		r.Unsaved.Unsaved = r.Unsaved.Unsaved || err != nil
+	}
 }
 
 // only takes note of what is done and not saved, which is no error.

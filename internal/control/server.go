@@ -34,6 +34,8 @@ type Server struct {
 	Memory  Memory                 // nil: nothing is remembered
 	Log     *slog.Logger
 
+	Decisions Decisions // nil: none can be explained
+
 	handlers sync.WaitGroup
 	long     sync.Mutex // held by an export or an import: one at a time
 }
