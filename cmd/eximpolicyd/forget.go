@@ -18,7 +18,7 @@ func forgetCommand() *cobra.Command {
 		Use:   "forget ADDRESS|PREFIX|ACCOUNT",
 		Short: "remove everything that is remembered of a client, a network or an account",
 		Long: `Remove everything that is remembered of a client, of a network and all that is in it, or of an account (its login name, or
-its uid): counters, bans, and that it is allowed, in memory and on the disk. It says what was removed.
+its uid): counters, bans, that it is allowed, and decisions about it, in memory and on the disk. It says what was removed.
 
 What is known of a larger network stays, and so does the daemon's log. The exit code is 1 if nothing was remembered.`,
 		Args: cobra.ExactArgs(1),
@@ -28,7 +28,7 @@ What is known of a larger network stays, and so does the daemon's log. The exit 
 				if args[0] == "" {
 					return fail(exUsage, "", "an account has a name")
 				}
-				q.Account = args[0]
+				q.Account, q.Login = args[0], args[0]
 				if uid, ok := origin.UID(args[0]); ok { // accounts of this machine are counted by uid
 					q.Account = strconv.FormatUint(uint64(uid), 10)
 				}
@@ -53,16 +53,19 @@ What is known of a larger network stays, and so does the daemon's log. The exit 
 
 func tellForgotten(out io.Writer, q *control.Request, gone *control.Erased) error {
 	switch {
-	case q.Account != "" && !gone.Account:
+	case q.Account != "" && !gone.Account && gone.Decisions == 0:
 		return fail(exNone, "", "nothing was remembered of the account %q", q.Account)
-	case q.Account != "":
-		_, err := fmt.Fprintf(out, "forgotten: the counters of the account %q\n", q.Account)
-		return err
-	case gone.Bans+gone.Allowed+gone.Counters == 0 && !gone.Unsaved.Unsaved:
+	case gone.Bans+gone.Allowed+gone.Counters+gone.Decisions == 0 && !gone.Account && !gone.Unsaved.Unsaved:
 		return fail(exNone, "", "nothing was remembered of %s", shown(q.Network))
 	}
-	if _, err := fmt.Fprintf(out, "forgotten of %s: %s, %s, %s\n", shown(q.Network), many(gone.Bans, "ban"),
-		many(gone.Allowed, "allowed network"), many(gone.Counters, "counter")); err != nil {
+	what := fmt.Sprintf(" of %s: %s, %s, %s", shown(q.Network), many(gone.Bans, "ban"), many(gone.Allowed, "allowed network"), many(gone.Counters, "counter"))
+	switch {
+	case q.Account != "" && gone.Account:
+		what = fmt.Sprintf(": the counters of the account %q", q.Account)
+	case q.Account != "":
+		what = fmt.Sprintf(" of the account %q: no counter", q.Account)
+	}
+	if _, err := fmt.Fprintf(out, "forgotten%s, %s\n", what, many(gone.Decisions, "decision")); err != nil {
 		return err
 	}
 	if !gone.Unsaved.Unsaved {

@@ -159,10 +159,18 @@ func printHealth(out io.Writer, health []rbl.ZoneHealth, now time.Time) error {
 // wrapped writes a text below a list, in lines of at most 80 columns.
 func wrapped(w io.Writer, label, text string) { hanging(w, "    "+label, text) }
 
-// hanging writes a text in lines of at most 80 columns, all but the first indented as far as the label.
+// hanging writes a text in lines of at most 80 columns, all but the first indented as far as the label. A word that is longer
+// than that is broken.
 func hanging(w io.Writer, label, text string) {
 	line := label
 	for i, word := range strings.Fields(text) {
+		for room := 80 - len(label); len(word) > room && room > 20; i++ {
+			if i > 0 {
+				fmt.Fprintln(w, line)
+				line = strings.Repeat(" ", len(label))
+			}
+			line, word = line+word[:room], word[room:]
+		}
 		switch {
 		case i == 0:
 			line += word

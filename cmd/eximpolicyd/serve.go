@@ -106,15 +106,19 @@ func (s *server) run(out io.Writer) error {
 	admin := listenControl(controlSocket(conf.Listen.Socket), log)
 	s.attach(ctx, conf, settings)
 	srv := acl.NewServer(conf.Listen.Socket, 0, prover, settings)
+	recent := &decisions{Ring: srv.Ring(), state: s.memory.State, log: s.log.Load}
+	recent.load()
 	s.greet(out, conf, settings.Decider)
 	var loops sync.WaitGroup
 	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen, conf.State) }) // run waits for it; it ends with ctx
-	loops.Go(func() { s.control(ctx, admin, srv) })                       // likewise
+	loops.Go(func() { s.control(ctx, admin, srv, recent) })               // likewise
+	loops.Go(func() { recent.keep(ctx) })                                 // likewise
 	err = srv.Serve(ctx, l)
 	stop()
 	loops.Wait()
 	s.own.Close()
 	err = errors.Join(err, s.asking.Load().Close())
+	recent.save() // which tells what goes wrong
 	if unsaved := s.memory.Close(); unsaved != nil {
 		s.log.Load().Error("the memory is not saved whole", "error", unsaved)
 	}
