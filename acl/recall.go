@@ -278,7 +278,9 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 	}
 	f.Client = triedOf(&tallies[0].Counts)
 	f.OnlyWayIn = doubtful && mostOf(&tallies[0].Counts, &tallies[len(tallies)-1].Counts)
-	f.Networks = nil
+	if networks != nil { // else what has been found out of them stays: an offence counts at the client alone
+		f.Networks = nil
+	}
 	for i, n := range networks {
 		factor := 3
 		if n.Bits() == 48 {

@@ -286,3 +286,18 @@ func TestAMessageIsPutOnHoldOnce(t *testing.T) {
 		}
 	}
 }
+
+// The guess that makes a connection an offender may be the one that is too many of its network as well.
+func TestAnOffenceDoesNotHideTheNetworkFromTheRulesBehindIt(t *testing.T) {
+	b := newBook()
+	around := ledger.Networks(rcpt(t).Client)[0]
+	b.counts[ledger.Of(around)] = ledger.Counts{Hour: ledger.Hour{Bad: 55, Seen: 5}}
+	known := &facts{recall: b.recall(true)}
+	d := deciderOf(table(policy.Enforce, policy.Enforce, policy.Lenient)...)
+	for range 5 {
+		d.Decide(t.Context(), rcpt(t, "rcpt_verify=unknown"), noon, known, false)
+	}
+	if len(b.offences) != 1 || b.offences[0].Network != around {
+		t.Errorf("%+v", b.offences)
+	}
+}
