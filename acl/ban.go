@@ -28,11 +28,15 @@ func (c *deciding) banned() bool {
 		}
 		return false
 	}
+	c.out.Ban = enforced
 	if enforced != nil && c.shutsOut(enforced) {
 		return true
 	}
 	if observed != nil {
 		c.shutsOut(observed)
+		if c.out.Ban == nil || c.out.Rule == "ban" {
+			c.out.Ban = observed
+		}
 	}
 	return false
 }
@@ -40,30 +44,39 @@ func (c *deciding) banned() bool {
 // shutsOut objects for a ban and reports whether that decides.
 func (c *deciding) shutsOut(b *ledger.Ban) bool {
 	mode, graced := c.modeOf(b, c.f.Now)
-	why := describeBan(b)
-	switch {
-	case mode == policy.Off:
-		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "off", Why: why})
-		return false
-	case b.Rule != ledger.Admin && c.f.Class.PassesBan(b.Level), b.Rule == ledger.Admin && c.f.Class.PassesDeny():
-		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "skip", Why: "skipped for class " + c.f.Class.String() + ": " + why})
-		return false
-	case b.Rule != ledger.Admin && c.onlyWayIn(): // others of its network have earned it
-		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "skip", Why: "over half of the mail of a day comes from this client: " + why})
-		return false
-	}
-	c.shut = c.shut || mode == policy.Enforce
 	a := c.banAnswer(b)
 	if graced {
 		a = a.Graced()
 	}
+	if a.Action == policy.Dunno && !c.trace && c.q.Stage >= policy.RCPT { // of which nothing is told
+		return false
+	}
+	skip := func(result, why string) {
+		if c.trace {
+			c.step(Step{Rule: "ban", Mode: mode.String(), Result: result, Why: why + c.describe(b)})
+		}
+	}
+	switch {
+	case mode == policy.Off:
+		skip("off", "")
+		return false
+	case b.Rule != ledger.Admin && c.f.Class.PassesBan(b.Level), b.Rule == ledger.Admin && c.f.Class.PassesDeny():
+		skip("skip", "skipped for class "+c.f.Class.String()+": ")
+		return false
+	case b.Rule != ledger.Admin && c.onlyWayIn(): // others of its network have earned it
+		skip("skip", "over half of the mail of a day comes from this client: ")
+		return false
+	}
+	c.shut = c.shut || mode == policy.Enforce
 	if a.Action == policy.Dunno {
-		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "skip", Why: "does not answer at this stage: " + why})
+		skip("skip", "does not answer at this stage: ")
 		return false
 	}
 	c.out.Rules = append(c.out.Rules, "ban")
-	c.step(Step{Rule: "ban", Mode: mode.String(), Result: "hit", Why: why + ": " + a.String()})
-	v := policy.Verdict{Text: "too much was tried from your address, come back later", Reason: why}
+	if c.trace {
+		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "hit", Why: c.describe(b) + ": " + a.String()})
+	}
+	v := policy.Verdict{Text: "too much was tried from your address, come back later", Reason: c.describe(b)}
 	if a.Action != policy.Defer {
 		v.Text = "mail from your address is not taken here"
 	}
@@ -77,16 +90,31 @@ func (c *deciding) onlyWayIn() bool {
 	return c.onlyWay
 }
 
+// described is a ban in words. It does not change, and is told again to a client that asks again.
+type described struct {
+	ban *ledger.Ban
+	why string
+}
+
+func (c *deciding) describe(b *ledger.Ban) string {
+	if c.told.ban != b {
+		c.told = described{b, describeBan(b)}
+	}
+	return c.told.why
+}
+
 // describeBan tells a ban in words of ours, and of the rule that made it.
 func describeBan(b *ledger.Ban) string {
-	why := b.Network.String() + " is banned"
+	var room [320]byte
+	why := append(b.Network.AppendTo(room[:0]), " is banned"...)
 	if !b.Until.IsZero() {
-		why += " until " + b.Until.UTC().Format(time.RFC3339)
+		why = b.Until.UTC().AppendFormat(append(why, " until "...), time.RFC3339)
 	}
 	if b.Level > 0 {
-		why += ", level " + strconv.Itoa(b.Level)
+		why = strconv.AppendInt(append(why, ", level "...), int64(b.Level), 10)
 	}
-	return why + ", by " + b.Rule + ": " + b.Because
+	why = append(append(why, ", by "...), b.Rule...)
+	return string(append(append(why, ": "...), b.Because...))
 }
 
 // modeOf returns what a ban may do now: no more than when it was made, and no more than its rule may now. graced says that
@@ -110,12 +138,15 @@ func (d *Decider) Refuses(b *ledger.Ban) bool {
 	return mode == policy.Enforce
 }
 
+// Hard reports whether a ban refuses for good, and may do so before RCPT.
+func Hard(b *ledger.Ban) bool { return b.Level >= dropLevel || b.Rule == ledger.Admin }
+
 // banAnswer is what a ban answers at this stage. The lower levels refuse for now, and at RCPT only, where an
 // authenticated user has had his chance; the higher ones, and an administrator, drop before the client has said a word
 // where only servers connect. Where users do, only a network that guesses passwords is dropped, and only if nobody there
 // has known one lately.
 func (c *deciding) banAnswer(b *ledger.Ban) policy.Answer {
-	hard := b.Level >= dropLevel || b.Rule == ledger.Admin
+	hard := Hard(b)
 	switch {
 	case c.q.Stage == policy.RCPT && !hard:
 		return policy.Answer{Action: policy.Defer, Code: "451 4.7.1"}

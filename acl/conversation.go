@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/internal/origin"
 	"eximpolicyd/policy"
 )
@@ -24,6 +25,8 @@ type Conversation struct {
 	Owner      policy.Maybe[uint32] // of the other end of a connection from this machine
 	Unproven   bool                 // judged, and nothing is remembered
 
+	Room *Room // nil: each decision has one of its own
+
 	// Account returns the login name of a uid; nil: this machine's.
 	Account func(uid uint32) (name string, ok bool)
 
@@ -31,30 +34,50 @@ type Conversation struct {
 	conn conn
 }
 
+// Room is what a decision is made in, 4 kB, for conversations that are judged one request after the other: it is used again
+// and again. The zero Room is ready. It is for one goroutine.
+type Room struct {
+	known    live
+	moment   moment
+	deciding deciding
+	tallies  [4]ledger.Tally
+}
+
 // Decide judges the next request of the connection. The decision has no ID.
 func (c *Conversation) Decide(ctx context.Context, q *policy.Request, now time.Time, trace bool) Decision {
-	if q.Client.IsValid() {
-		c.conn.proven, c.conn.uid = !c.Unproven, c.Owner
-		c.conn.hear(q, now)
+	s, room := c.Settings, c.Room
+	if room == nil {
+		room = new(Room)
 	}
-	return c.decide(ctx, q, now, trace, false)
-}
-
-// Again judges the request once more that was judged last, with a trace, for whoever wants to see only few of them. It
-// counts nothing; what the first time did, a ban say, is done already.
-func (c *Conversation) Again(ctx context.Context, q *policy.Request, now time.Time) Decision {
-	return c.decide(ctx, q, now, true, true)
-}
-
-func (c *Conversation) decide(ctx context.Context, q *policy.Request, now time.Time, trace, again bool) Decision {
-	s := c.Settings
-	known := live{peer: origin.Peer{UID: c.Exim}, dns: s.DNS, own: s.Own, interfaces: c.Interfaces, account: c.Account}
+	known := &room.known
+	*known = live{peer: origin.Peer{UID: c.Exim}, dns: s.DNS, own: s.Own, interfaces: c.Interfaces, account: c.Account}
 	known.proven = !c.Unproven
 	if q.Client.IsValid() {
+		c.conn.proven, c.conn.uid = known.proven, c.Owner
+		c.conn.hear(q, now)
 		known.view = c.conn.view(&c.mu)
 	}
-	known.recall = Recall{ledger: s.Ledger, proven: known.proven, again: again, here: known.view.here}
-	d := s.Decider.Decide(ctx, q, now, &known, trace)
+	known.recall = Recall{ledger: s.Ledger, proven: known.proven, here: known.view.here, room: room.tallies[:0]}
+	room.deciding.moment = &room.moment
+	d := s.Decider.decideIn(&room.deciding, ctx, q, now, known, trace).out
 	c.conn.paid = c.conn.paid || known.waited
 	return d
+}
+
+// Again makes the last decision in a room once more, with a trace, for whoever wants to see only few of them: with what was
+// known then, and by the rules of d, which may ask more. Nothing is counted.
+func (r *Room) Again(d *Decider) Decision {
+	last := r.moment
+	last.Decider = d
+	return last.again(true, nil)
+}
+
+// Hear takes in a request and does not judge it: for whoever knows that at its stage no rule is asked, and that nothing is in
+// force for the client.
+func (c *Conversation) Hear(q *policy.Request, now time.Time) {
+	c.conn.proven, c.conn.uid = !c.Unproven, c.Owner
+	c.conn.hear(q, now)
+	if q.Stage == policy.Mail {
+		c.conn.deeds.begin()
+	}
 }

@@ -44,9 +44,15 @@ func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, 
 
 // decide is Decide, and returns all that was known.
 func (d *Decider) decide(ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) *moment {
-	c := deciding{moment: &moment{Decider: d, q: q}, ctx: ctx, known: known, trace: trace}
-	c.f = policy.Facts{Now: now, Own: d.Own}
-	c.out = Decision{Rules: []string{}, Stage: q.Stage, Synthetic: q.Client.IsValid() && !known.Proven()}
+	return d.decideIn(&deciding{moment: new(moment)}, ctx, q, now, known, trace)
+}
+
+// decideIn does so in a room of the caller's, who may use it again.
+func (d *Decider) decideIn(c *deciding, ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) *moment {
+	*c.moment = moment{Decider: d, q: q}
+	*c = deciding{moment: c.moment, ctx: ctx, known: known, trace: trace, told: c.told}
+	c.f.Now, c.f.Own = now, d.Own
+	c.out.Rules, c.out.Stage, c.out.Synthetic = []string{}, q.Stage, q.Client.IsValid() && !known.Proven()
 
 	needs := policy.Need(0)
 	if q.Stage == policy.RCPT || q.Stage == policy.Data {
@@ -86,6 +92,7 @@ type deciding struct {
 	known Provider
 	trace bool
 
+	told  described
 	shut  bool // an enforced ban will answer at RCPT
 	delay delay
 
@@ -275,7 +282,7 @@ func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
 		answer = b.Answer(v, c.q.Stage, c.f.Now)
 		c.out.Rules = append(c.out.Rules, b.Name)
 	}
-	if !again {
+	if !again && len(v.Effects) > 0 {
 		c.remember(b.Name, mode, v)
 	}
 	if c.trace && !(again && answer.Score == 0) {

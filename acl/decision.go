@@ -25,6 +25,7 @@ type Decision struct {
 	Degraded  bool         `json:"degraded"`
 	Delay     int          `json:"delay,omitempty"` // seconds that the client waits, for the action delay
 	Bans      []ledger.Ban `json:"-"`               // that this decision made
+	Ban       *ledger.Ban  `json:"-"`               // that is in force, by which it is made if Rule is ban; shared, not to be changed
 }
 
 // would is an action that was not taken; no action is an empty string.

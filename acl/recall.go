@@ -18,9 +18,9 @@ import (
 type Recall struct {
 	ledger  ledger.Ledger
 	proven  bool
-	again   bool            // the request is counted already: nothing is counted, and what is known is what was known then
 	here    kept            // what this connection has done
 	tallies [2]ledger.Tally // room for those of a good recipient
+	room    []ledger.Tally  // more of it, which is used again
 }
 
 // kept are the deeds of a connection, which several requests may change. The zero kept is of one that is not known.
@@ -47,6 +47,17 @@ type deeds struct {
 	named uint16 // the greeting that is counted, hashed
 }
 
+// fresh returns room for tallies.
+func (r *Recall) fresh() []ledger.Tally {
+	if r.room != nil {
+		return r.room[:0]
+	}
+	return r.tallies[:0]
+}
+
+// begin begins a message.
+func (p *deeds) begin() { p.here.Trapped, p.held = false, false }
+
 // Standing returns what is in force for the client.
 func (r *Recall) Standing(ctx context.Context, client netip.Addr) (s ledger.Standing) {
 	if r == nil || r.ledger == nil || !client.IsValid() {
@@ -62,16 +73,14 @@ func (r *Recall) Standing(ctx context.Context, client netip.Addr) (s ledger.Stan
 // Count counts what a request is an event of, and fills in what is known then: count, then judge.
 func (r *Recall) Count(ctx context.Context, q *policy.Request, f *policy.Facts) {
 	if r != nil && q.Stage == policy.Mail {
-		r.here.change(func(p *deeds) { p.here.Trapped, p.held = false, false })
+		r.here.change((*deeds).begin)
 	}
 	if !r.counts(q, f) {
 		return
 	}
 	var add ledger.Delta
 	r.here.change(func(p *deeds) {
-		if !r.again {
-			add = p.hear(q, f)
-		}
+		add = p.hear(q, f)
 		f.Here = p.here
 	})
 	f.Memory = r.tally(ctx, q.Client, add, f)
@@ -159,7 +168,7 @@ func (r *Recall) Trap(q *policy.Request, f *policy.Facts) {
 
 // Pass counts what nobody objected to: a good recipient, or a clean message.
 func (r *Recall) Pass(ctx context.Context, q *policy.Request, f *policy.Facts) {
-	if r == nil || r.ledger == nil || !r.proven || r.again || !q.Client.IsValid() {
+	if r == nil || r.ledger == nil || !r.proven || !q.Client.IsValid() {
 		return
 	}
 	switch {
@@ -185,7 +194,7 @@ func (p *deeds) good() (add ledger.Delta) {
 // clean counts a message that nobody objected to, for its client and of all.
 func (r *Recall) clean(ctx context.Context, client netip.Addr) {
 	one := ledger.Delta{Clean: 1}
-	tallies := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: one}, ledger.Tally{Key: ledger.Total, Add: one})
+	tallies := append(r.fresh(), ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: one}, ledger.Tally{Key: ledger.Total, Add: one})
 	for _, n := range ledger.Networks(client) {
 		tallies = append(tallies, ledger.Tally{Key: ledger.Of(n), Add: one})
 	}
@@ -210,7 +219,7 @@ func (r *Recall) Held(ctx context.Context, q *policy.Request, f *policy.Facts) p
 		}
 		p.held = true
 	})
-	if q.Client.IsValid() && !r.proven || r.again {
+	if q.Client.IsValid() && !r.proven {
 		t[0].Add = ledger.Delta{}
 	}
 	if err := r.ledger.Count(ctx, t); err != nil {
@@ -224,8 +233,12 @@ func (r *Recall) OnlyWayIn(ctx context.Context, client netip.Addr) bool {
 	if r == nil || r.ledger == nil || !client.IsValid() {
 		return false
 	}
-	both := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client))}, ledger.Tally{Key: ledger.Total})
-	return r.ledger.Count(ctx, both) == nil && mostOf(&both[0].Counts, &both[1].Counts)
+	one := append(r.fresh(), ledger.Tally{Key: ledger.Of(ledger.Client(client))})
+	if r.ledger.Count(ctx, one) != nil || one[0].Counts.Day.Clean < onlyWayIn { // most bring none
+		return false
+	}
+	all := [1]ledger.Tally{{Key: ledger.Total}}
+	return r.ledger.Count(ctx, all[:]) == nil && mostOf(&one[0].Counts, &all[0].Counts)
 }
 
 // mostOf says so by the counts of a client and of all.
@@ -255,9 +268,9 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 	wide := add
 	wide.OnlyBad, wide.Seen, wide.Trapped = 0, 0, 0
 	bad := add.Bad > 0 || add.Failed > 0
-	tallies := append(r.tallies[:0], ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: add})
+	tallies := append(r.fresh(), ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: add})
 	var networks []netip.Prefix
-	if wide != (ledger.Delta{}) || r.again {
+	if wide != (ledger.Delta{}) {
 		networks = ledger.Networks(client)
 	}
 	for _, n := range networks {

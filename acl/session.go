@@ -146,7 +146,7 @@ func (g Given) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 
 // believe takes a confirmed name that a request has. Exim sends none: a person typed it, or a log has it.
 func believe(q *policy.Request, f *policy.Facts) {
-	if q.ClientName != "" {
+	if q.ClientName != "" && f.ClientName == "" {
 		f.PTR = rbl.PTR{Status: rbl.PTRConfirmed, Names: []string{q.ClientName}}
 		f.ClientName = q.ClientName
 	}

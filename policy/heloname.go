@@ -42,13 +42,21 @@ func ParseHELO(raw string) HELOName {
 		h.Address, h.Fault = parseLiteral(h.Name)
 		return h
 	}
-	if a, err := netip.ParseAddr(h.Name); err == nil && a.Zone() == "" {
-		h.Kind, h.Address = HELOAddress, a.Unmap()
-		return h
+	if mayBeAddress(h.Name) { // the error for a name, which most are, costs more than all else here
+		if a, err := netip.ParseAddr(h.Name); err == nil && a.Zone() == "" {
+			h.Kind, h.Address = HELOAddress, a.Unmap()
+			return h
+		}
 	}
 	h.Kind = HELODomain
 	h.Fault, h.Underscore = nameFault(h.Name)
 	return h
+}
+
+// mayBeAddress reports whether the last octet can be one of an address.
+func mayBeAddress(s string) bool {
+	c := s[len(s)-1]
+	return c >= '0' && c <= '9' || strings.IndexByte(s, ':') >= 0
 }
 
 // Dotless reports whether a greeting is a single label.

@@ -199,6 +199,9 @@ func fieldFaults(faults []string, name string, field *Field) []string {
 // outOfTime judges a Date that can be read; one that can't is no sign of spam by itself.
 func (s *MessageID) outOfTime(date string, now time.Time) string {
 	const day = 24 * time.Hour
+	if date == "" { // not known, mostly: a request at an earlier stage, a log
+		return ""
+	}
 	t, err := parseDate(trimFWS(date))
 	switch {
 	case err != nil || now.IsZero():

@@ -59,7 +59,7 @@ The exit code is 65 if nothing in the logs is an entry of Exim's, and 66 if no l
 }
 
 func (r *replayer) run(out, errs io.Writer, args []string) error {
-	debug.SetGCPercent(replayGC)
+	frugal()
 	where := time.Local
 	if r.zone != "" {
 		var err error
@@ -95,8 +95,20 @@ func (r *replayer) run(out, errs io.Writer, args []string) error {
 	return r.write(out, rep)
 }
 
-// replayGC lets the heap grow by less than is usual: it is mostly of what is gone at once.
-const replayGC = 50
+// frugal has the heap grow to a size and stay there: nearly all of it is gone at once, and what is not is bounded. Whoever says
+// otherwise in the environment is heard.
+func frugal() {
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(heapGrows)
+		debug.SetMemoryLimit(heapMost)
+	}
+}
+
+// The heap may be five times what is alive, and 40 MB where that leaves room: with the program's own pages that is under 64 MB.
+const (
+	heapGrows = 400
+	heapMost  = 40 << 20
+)
 
 // ask lets rules know what the DNS says today.
 func (r *replayer) ask(conf *config.Config, o *report.Options) (*asking, error) {

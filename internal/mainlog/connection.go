@@ -123,6 +123,14 @@ const (
 
 func keep(s string) string { return strings.Clone(s[:min(len(s), maxKept)]) }
 
+// keepLike does so, unless it is the same as one that is kept already.
+func keepLike(s, kept string) string {
+	if s == kept {
+		return kept
+	}
+	return keep(s)
+}
+
 // add takes an event of this connection.
 func (c *Connection) add(e *Event) {
 	c.Entries++
@@ -213,8 +221,13 @@ func (c *Connection) rcpt(e *Event) {
 	default:
 		c.Refused++
 	}
-	if len(c.Rcpts) < maxDeeds {
-		c.Rcpts = append(c.Rcpts, Rcpt{e.Time, keep(e.Sender), keep(e.Recipient), e.Temporary, e.Cause, keep(e.Rule), keep(e.Reason)})
+	if n := len(c.Rcpts); n < maxDeeds {
+		var last Rcpt // of several, most is the same
+		if n > 0 {
+			last = c.Rcpts[n-1]
+		}
+		c.Rcpts = append(c.Rcpts, Rcpt{e.Time, keepLike(e.Sender, last.Sender), keep(e.Recipient), e.Temporary, e.Cause,
+			keepLike(e.Rule, last.Rule), keepLike(e.Reason, last.Reason)})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"eximpolicyd/acl"
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/internal/mainlog"
 	"eximpolicyd/policy"
 )
@@ -55,12 +56,13 @@ func Replay(ctx context.Context, r *mainlog.Reader, o Options) (*Report, error) 
 
 // all judges everything. It returns how many events of a client could not be given to anybody.
 func (j *judge) all(r *mainlog.Reader) (lost uint64, err error) {
-	f := feed(j.ctx, r)
+	f := feed(j.ctx, r, j.o)
+	j.feed = f
 	defer f.close()
 	for batch := range f.batches {
 		for _, c := range batch {
-			j.until(c.Began)
-			j.take(c)
+			j.until(c.at)
+			j.order.push(c)
 		}
 	}
 	if err := f.failed(); !errors.Is(err, io.EOF) {
@@ -78,9 +80,8 @@ type judge struct {
 	ctx    context.Context
 	now    time.Time // of the log; it never goes back
 	worlds []*world
+	feed   *feeding
 	order  order
-	spare  []*course
-	number int // of connections so far
 	tally  *tally
 }
 
@@ -88,22 +89,6 @@ func (j *judge) close() {
 	for _, w := range j.worlds {
 		_ = w.memory.Close() // it has no folder
 	}
-}
-
-// take puts a connection among those that are under way.
-func (j *judge) take(c *mainlog.Connection) {
-	if c.Began.After(j.tally.last) {
-		j.tally.last = c.Began
-	}
-	var next *course
-	if n := len(j.spare); n > 0 {
-		next, j.spare = j.spare[n-1], j.spare[:n-1]
-	} else {
-		next = new(course)
-	}
-	next.start(c, j.number)
-	j.number++
-	j.order.push(next)
 }
 
 // until judges what happened before a time.
@@ -130,30 +115,22 @@ func (j *judge) next() {
 	}
 	if c.step() {
 		j.order.settle()
-		return
-	}
-	j.order.pop()
-	c.Connection = nil
-	if len(j.spare) < maxSpare {
-		j.spare = append(j.spare, c)
+	} else {
+		j.feed.done(j.order.pop())
 	}
 }
 
-const maxSpare = 1024 // courses that wait for another connection, 3 kB each
-
 // begin asks what is asked before any mail.
 func (j *judge) begin(c *course) {
-	c.ask.begin(c.Connection, j.o)
 	for i, w := range j.worlds {
-		p := &c.plays[i]
-		p.talk = acl.Conversation{}
-		w.begin(p, j.o)
+		w.begin(&c.plays[i], j.o)
 	}
 	if !c.Client.IsValid() {
 		return
 	}
 	j.tally.connections++
 	j.early(c, c.ask.connect())
+	c.ask.greet()
 	if !c.ask.HELO.Known {
 		return
 	}
@@ -174,7 +151,7 @@ func (j *judge) early(c *course, q *policy.Request) {
 		}
 		d := w.ask(j.ctx, p, 0, q)
 		if i == 0 && p.gone {
-			p.hits = j.tally.hitsOf(j.ctx, w, q, &d)
+			p.hits = j.tally.hitsOf(&d)
 		}
 	}
 }
@@ -205,13 +182,16 @@ func (j *judge) act(c *course, a act) {
 
 // login notes a failed one. Exim tells of them when the connection ends; where that is not known, each counts at once.
 func (j *judge) login(c *course) {
-	j.tally.login(j, c)
 	if !c.sure() {
-		j.quit(c, 1)
+		j.tally.login(c, j.quit(c, 1) != nil)
+		return
 	}
+	p := &c.plays[0]
+	j.tally.login(c, !p.gone && j.worlds[0].banOf(j.ctx, &c.ask.Request) != nil)
 }
 
-func (j *judge) quit(c *course, failed int) {
+// quit ends a connection, and returns the ban that was in force.
+func (j *judge) quit(c *course, failed int) (by *ledger.Ban) {
 	q := c.ask.quit(failed)
 	for i, w := range j.worlds {
 		p := &c.plays[i]
@@ -220,13 +200,14 @@ func (j *judge) quit(c *course, failed int) {
 		}
 		d := w.ask(j.ctx, p, c.variant(), q)
 		if i == 0 {
-			hits := j.tally.hitsOf(j.ctx, w, q, &d)
-			j.tally.refusedHits(hits)
+			by = d.Ban
+			j.tally.refusedHits(j.tally.hitsOf(&d))
 			j.tally.banned(d.Bans)
 		} else {
 			j.tally.present.Bans += len(d.Bans)
 		}
 	}
+	return by
 }
 
 // mail begins a message with the next recipient, if it is of another.
@@ -248,7 +229,7 @@ func (j *judge) rcpt(c *course, r *mainlog.Rcpt) {
 		if !p.gone {
 			d := w.ask(j.ctx, p, c.variant(), q)
 			both[i] = verdictOf(&d)
-			hits = j.tally.hitsOf(j.ctx, w, q, &d)
+			hits = j.tally.hitsOf(&d)
 			p.hits = hits
 			if i == 0 {
 				j.tally.banned(d.Bans)
@@ -304,7 +285,7 @@ func (j *judge) deliver(c *course, i int, m *mainlog.Message, recipients []strin
 			return false
 		}
 		d := w.ask(j.ctx, p, v, q)
-		hits := j.tally.hitsOf(j.ctx, w, q, &d)
+		hits := j.tally.hitsOf(&d)
 		if p.gone {
 			p.hits = hits
 		}
@@ -313,7 +294,7 @@ func (j *judge) deliver(c *course, i int, m *mainlog.Message, recipients []strin
 		if i == 0 {
 			j.tally.banned(d.Bans)
 			if part.refuses() && m.Taken() && len(d.Bans) == 0 && j.o.Against == nil && j.tally.wantsTrace(m.Sender) {
-				again := p.talk.Again(j.ctx, q, *w.now)
+				again := w.again(v)
 				part.trace = again.Trace
 			}
 		} else {
@@ -356,11 +337,11 @@ func (j *judge) submission(c *course, m *mainlog.Message) {
 		if i > 0 {
 			continue
 		}
-		one := delivery{verdict: both[0], hits: j.tally.hitsOf(j.ctx, w, q, &d), recipients: max(len(m.Recipients), 1)}
+		one := delivery{verdict: both[0], hits: j.tally.hitsOf(&d), recipients: max(len(m.Recipients), 1)}
 		if one.refuses() {
 			one.lost = one.recipients
 			if len(d.Bans) == 0 && j.o.Against == nil && j.tally.wantsTrace(m.Sender) {
-				again := p.talk.Again(j.ctx, q, *w.now)
+				again := w.again(headless)
 				one.trace = again.Trace
 			}
 		}

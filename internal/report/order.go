@@ -5,18 +5,20 @@ import (
 	"slices"
 	"time"
 
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/internal/mainlog"
 )
 
 // course is a connection that is being replayed: what happened in it, in order, and how far it is.
 type course struct {
 	*mainlog.Connection
-	number int // in the order in which connections began
-	at     time.Time
-	acts   []act
-	next   int // act; -1 is the beginning
-	ask    asker
-	plays  [2]play
+	number          int // in the order in which connections began
+	at              time.Time
+	acts            []act
+	next            int // act; -1 is the beginning
+	ask             asker
+	client, network ledger.Key
+	plays           [2]play
 }
 
 // act is one thing that happened in a connection.
@@ -37,9 +39,13 @@ const (
 	end
 )
 
-// start puts the acts of a connection in order. A course is used again for another connection.
-func (c *course) start(of *mainlog.Connection, number int) {
+// start puts the acts of a connection in order. A course is used again for another one.
+func (c *course) start(of *mainlog.Connection, number int, o *Options) {
 	c.Connection, c.number, c.at, c.next, c.acts = of, number, of.Began, -1, c.acts[:0]
+	c.ask.begin(of, o)
+	if of.Client.IsValid() {
+		c.client, c.network = ledger.Of(ledger.Client(of.Client)), ledger.Of(ledger.Networks(of.Client)[0])
+	}
 	for i := range of.Refusals {
 		c.acts = append(c.acts, act{of.Refusals[i].Time, refusal, i})
 	}

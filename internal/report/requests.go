@@ -13,6 +13,7 @@ type asker struct {
 	policy.Request
 	greeted  policy.Maybe[string]
 	greeting policy.HELOName
+	as, by   string
 	sender   string // of the message at hand
 	mailed   bool   // MAIL was asked about
 }
@@ -39,26 +40,24 @@ func (a *asker) begin(c *mainlog.Connection, o *Options) {
 		}
 	}
 	a.Settle()
-	a.greeted, a.greeting = a.HELO, a.Greeting
+	a.greeted, a.greeting, a.as, a.by = a.HELO, a.Greeting, a.AuthAs, a.AuthBy
 }
 
-// connect asks before the client has said anything.
+// connect asks before the client has said anything: neither has it greeted, nor logged in. Then comes greet.
 func (a *asker) connect() *policy.Request {
 	a.Stage = policy.Connect
-	a.HELO, a.Greeting = policy.Maybe[string]{}, policy.HELOName{}
-	as, by := a.AuthAs, a.AuthBy
-	a.AuthAs, a.AuthBy = "", ""
-	q := a.Request // nobody has logged in yet
-	a.AuthAs, a.AuthBy = as, by
-	a.HELO, a.Greeting = a.greeted, a.greeting
-	return &q
+	a.HELO, a.Greeting, a.AuthAs, a.AuthBy = policy.Maybe[string]{}, policy.HELOName{}, "", ""
+	return &a.Request
+}
+
+// greet goes on to what a client says of itself.
+func (a *asker) greet() {
+	a.Stage = policy.Helo
+	a.HELO, a.Greeting, a.AuthAs, a.AuthBy = a.greeted, a.greeting, a.as, a.by
 }
 
 // helo asks about the last greeting, the one that counts.
-func (a *asker) helo() *policy.Request {
-	a.Stage = policy.Helo
-	return &a.Request
-}
+func (a *asker) helo() *policy.Request { return &a.Request }
 
 // earlier asks about a greeting that came before it.
 func (a *asker) earlier(name string) *policy.Request {

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"time"
@@ -119,20 +118,18 @@ func (t *tally) at(now time.Time) {
 }
 
 // hitsOf returns the rules that hit at a request. A ban is a hit of the rule that made it, too.
-func (t *tally) hitsOf(ctx context.Context, w *world, q *policy.Request, d *acl.Decision) (hits set) {
+func (t *tally) hitsOf(d *acl.Decision) (hits set) {
 	for _, name := range d.Rules {
 		if i, ok := t.world.index[name]; ok {
 			hits.add(i)
 		}
 	}
-	switch d.Rule {
-	case ofBan:
-		if b := w.banOf(ctx, q); b != nil {
-			if i, ok := t.world.index[b.Rule]; ok {
-				hits.add(i)
-			}
+	switch {
+	case d.Rule == ofBan && d.Ban != nil:
+		if i, ok := t.world.index[d.Ban.Rule]; ok {
+			hits.add(i)
 		}
-	case ofScore:
+	case d.Rule == ofScore:
 		hits.add(t.world.index[ofScore])
 	}
 	return hits
@@ -151,11 +148,7 @@ func (t *tally) banned(bans []ledger.Ban) {
 }
 
 func (t *tally) refusedHits(hits set) {
-	for i := range t.rules {
-		if hits.has(i) {
-			t.rules[i].refused++
-		}
-	}
+	hits.each(func(i int) { t.rules[i].refused++ })
 }
 
 // decided counts who refuses.
@@ -175,9 +168,9 @@ func (t *tally) decided(v *verdict) {
 
 // client returns the counts of a client and of its network.
 func (t *tally) client(c *course) (one, network *clientCount) {
-	one = t.clients.at(ledger.Of(ledger.Client(c.Client)))
+	one = t.clients.at(c.client)
 	one.seen(c, c.at)
-	network = t.networks.at(ledger.Of(ledger.Networks(c.Client)[0]))
+	network = t.networks.at(c.network)
 	network.seen(c, c.at)
 	return one, network
 }
@@ -221,14 +214,11 @@ func (t *tally) attempt(c *course, count func(*clientCount), met, refused bool) 
 	}
 }
 
-// login counts a failed one: nobody is asked about it, but whoever is banned may not have come so far.
-func (t *tally) login(j *judge, c *course) {
+// login counts a failed one: nobody is asked about it when it is tried, but whoever is banned may not have come so far.
+func (t *tally) login(c *course, banned bool) {
 	p := &c.plays[0]
 	t.attempts.Logins++
-	met := p.gone && p.end.rule == ofBan
-	if !p.gone {
-		met = j.worlds[0].banOf(j.ctx, &c.ask.Request) != nil
-	}
+	met := banned && !p.gone || p.gone && p.end.rule == ofBan
 	t.attempt(c, func(n *clientCount) { n.logins++ }, met, p.gone)
 }
 
@@ -267,11 +257,7 @@ func (t *tally) message(c *course, m *mainlog.Message, d *delivery) {
 		t.sums.Marked++
 		t.day.Marked++
 	}
-	for i := range t.rules {
-		if d.hits.has(i) {
-			t.rules[i].taken++
-		}
-	}
+	d.hits.each(func(i int) { t.rules[i].taken++ })
 	if !d.refuses() {
 		return
 	}

@@ -19,7 +19,10 @@ type world struct {
 	memory   *ledger.Engine
 	index    map[string]int // of each rule, by its name
 	rules    []policy.Bound
+	asked    policy.Stages // at which rules are asked
+	bans     int           // that were made
 	now      *time.Time
+	room     acl.Room
 }
 
 const worldKeys = 1 << 16
@@ -30,7 +33,8 @@ type variant uint8
 const (
 	unsure   variant = 1 << iota // what belongs to one connection is not known
 	headless                     // the header is not known
-	variants = 4
+	whole                        // rules that have no opinion without the DNS are asked, too: for a trace
+	variants = 8
 )
 
 // Rules that hold something against a client because something else is not there, or because several things belong together.
@@ -39,6 +43,16 @@ var (
 	ofConnection = []string{"helo.H14", "dictionary.hard", "dictionary.delay"}
 	ofHeader     = []string{"messageid.M5", "dictionary.trap"} // a List-Id excuses
 )
+
+// ofDNS returns the rules that have no opinion without the DNS, a fifth of all: they need not be asked to find that out.
+func ofDNS() (names []string) {
+	for name, w := range wants() {
+		if w.dns && !w.part {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // newWorld makes one of a configuration. The clock is read whenever something is asked.
 func newWorld(d *acl.Decider, o *Options, now *time.Time) (*world, error) {
@@ -56,10 +70,16 @@ func newWorld(d *acl.Decider, o *Options, now *time.Time) (*world, error) {
 		if v&headless != 0 {
 			off = append(off, ofHeader...)
 		}
+		if v&whole == 0 && o.DNS == nil {
+			off = append(off, ofDNS()...)
+		}
 		w.settings[v] = &acl.Settings{Decider: without(d, off), DNS: o.DNS, Own: o.Own, Ledger: w.memory}
 	}
 	for i := range d.Rules {
 		w.index[d.Rules[i].Name] = i
+		if d.Rules[i].Mode != policy.Off {
+			w.asked |= d.Rules[i].Policy.Stages
+		}
 	}
 	return w, nil
 }
@@ -112,6 +132,10 @@ type play struct {
 	gone bool // the client was shut out, and what it did afterwards would not have been
 	end  verdict
 	hits set // of what shut it out
+
+	last   acl.Decision // of a recipient, by a ban
+	lastAt time.Time
+	lastOf int // bans that the world had made then; 0: there is no such decision
 }
 
 // verdict is what a world says of one event, a recipient or a message. The zero verdict has no objection.
@@ -146,24 +170,61 @@ func (v *verdict) harder(o *verdict) {
 
 // begin begins a connection.
 func (w *world) begin(p *play, o *Options) {
-	p.gone, p.end, p.hits = false, verdict{}, set{}
+	p.gone, p.hits, p.lastOf = false, set{}, 0
+	p.talk = acl.Conversation{Room: &w.room}
 	p.talk.Settings, p.talk.Interfaces, p.talk.Exim, p.talk.Account = w.settings[0], o.Interfaces, o.Exim, o.Account
 }
 
 // ask judges a request, unless the client is gone. Without a DNS nothing is waited for, and time passes in the log only.
 func (w *world) ask(ctx context.Context, p *play, v variant, q *policy.Request) (d acl.Decision) {
 	p.talk.Settings = w.settings[v]
+	if w.silent(ctx, q) {
+		p.talk.Hear(q, *w.now)
+		return d
+	}
+	if w.sameBan(p, q) {
+		return p.last
+	}
 	if p.talk.Settings.DNS != nil {
 		end, stop := context.WithTimeout(ctx, patience)
 		defer stop()
 		ctx = end
 	}
 	d = p.talk.Decide(ctx, q, *w.now, false)
+	w.bans += len(d.Bans)
+	if p.lastOf = 0; d.Rule == ofBan && d.Action > policy.Delay && q.Stage == policy.RCPT {
+		p.last, p.lastAt, p.lastOf = d, *w.now, w.bans+1
+	}
 	if early := q.Stage == policy.Connect || q.Stage == policy.Helo; d.Action == policy.Drop || early && d.Action > policy.Delay {
 		p.gone, p.end = true, verdictOf(&d)
 	}
 	return d
 }
+
+// silent reports whether nothing can come of a request, so that there is no need to ask: no rule is judged at its stage, its
+// client is not denied, and no ban answers before RCPT, which none does but at port 25 and the submission ports. With a DNS
+// its questions are started then.
+func (w *world) silent(ctx context.Context, q *policy.Request) bool {
+	d := w.settings[0].Decider
+	switch {
+	case w.asked.Has(q.Stage), q.Stage > policy.Mail, w.settings[0].DNS != nil, d.Exempt.Deny.Has(q.Client):
+		return false
+	case q.Stage == policy.Mail, q.ServerPort <= 0:
+		return true
+	}
+	s, err := w.memory.Standing(ctx, q.Client)
+	return err == nil && !(s.Enforced != nil && acl.Hard(s.Enforced)) && !(s.Observed != nil && acl.Hard(s.Observed))
+}
+
+// sameBan reports whether a recipient is refused as the one before was: by a ban, under which nothing is counted and no rule
+// is asked, in the same connection and second, and no other ban has come meanwhile. It is what most of an attack's are.
+func (w *world) sameBan(p *play, q *policy.Request) bool {
+	return p.lastOf == w.bans+1 && p.lastAt.Equal(*w.now) && q.Stage == policy.RCPT &&
+		p.last.Class != policy.Postmaster && !policy.ToPostmaster(q.Recipient)
+}
+
+// again makes the last decision once more, for its trace.
+func (w *world) again(v variant) acl.Decision { return w.room.Again(w.settings[v|whole].Decider) }
 
 // patience is how long today's DNS may take for one decision: nobody but the person who asked waits.
 const patience = 9 * time.Second
