@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 // Stats are counts of what a server has done since it was made. A restart begins at zero; a reload goes on counting.
 type Stats struct {
 	Stages    []StageStats `json:"stages"`           // in the order of a session; only those that were asked
+	Rules     []RuleStats  `json:"rules"`            // by name; only those that found something
 	Malformed uint64       `json:"malformed"`        // requests that are none; a connection that sends nothing does not count
 	Busy      uint64       `json:"busy"`             // turned away for want of a seat
 	Refused   uint64       `json:"refused"`          // callers whose uid is not in listen.peers
@@ -40,8 +42,17 @@ func (s *StageStats) Decisions() uint64 { return s.Dunno + s.Delay + s.Refused()
 // Refused returns how many of them let nothing in.
 func (s *StageStats) Refused() uint64 { return s.Defer + s.Deny + s.Drop + s.Freeze }
 
+// RuleStats are the decisions in which one rule, or the sum of scores, found something.
+type RuleStats struct {
+	Rule    string `json:"rule"`
+	Hits    uint64 `json:"hits"`
+	Refused uint64 `json:"refused"` // of those, the ones that it refused
+	Would   uint64 `json:"would"`   // of those, the ones that it would have refused, or kept waiting
+}
+
 // counters is what Stats are read from. Each counter is right for itself; together they are not of one instant.
 type counters struct {
+	rules                                      ruleTable
 	stages                                     [policy.NotSMTP + 1]stageCounters
 	malformed, busy, refused, failed, bypassed atomic.Uint64
 }
@@ -68,6 +79,22 @@ func (c *counters) count(d *Decision, overrun bool) {
 	if overrun {
 		s.overrun.Add(1)
 	}
+	for _, name := range d.Rules {
+		c.rules.of(name).hits.Add(1)
+	}
+	if d.Rule == "" {
+		return
+	}
+	r := c.rules.of(d.Rule)
+	if !slices.Contains(d.Rules, d.Rule) { // the sum of scores
+		r.hits.Add(1)
+	}
+	switch {
+	case d.Action > policy.Delay:
+		r.refused.Add(1)
+	case d.Would != would(policy.Dunno):
+		r.would.Add(1)
+	}
 }
 
 // Stats returns what has been counted so far. It is safe for concurrent use.
@@ -76,6 +103,7 @@ func (s *Server) Stats() Stats {
 	out := Stats{
 		Malformed: c.malformed.Load(), Busy: c.busy.Load(), Refused: c.refused.Load(),
 		Failed: c.failed.Load(), Bypassed: c.bypassed.Load(), Stages: []StageStats{},
+		Rules: c.rules.stats(),
 	}
 	if s.bypassed() {
 		out.Bypass = s.bypass

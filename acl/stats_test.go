@@ -18,7 +18,7 @@ import (
 
 func TestTheServerCountsWhatItHasDone(t *testing.T) {
 	d := open(t, 0, func(s *Settings) { s.Prove = true })
-	if diff := cmp.Diff(Stats{Stages: []StageStats{}}, d.Stats()); diff != "" {
+	if diff := cmp.Diff(Stats{Stages: []StageStats{}, Rules: []RuleStats{}}, d.Stats()); diff != "" {
 		t.Errorf("before anything is asked:\n%s", diff)
 	}
 	forged := wire(overlay(ordinary, "helo_name=mx.example.org")...)
@@ -42,6 +42,7 @@ func TestTheServerCountsWhatItHasDone(t *testing.T) {
 			{Stage: "CONNECT", Dunno: 1, Synthetic: 1, Budget: Budget(policy.Connect)},
 			{Stage: "RCPT", Dunno: 2, Deny: 1, Would: 1, Synthetic: 3, Budget: Budget(policy.RCPT)},
 		},
+		Rules:     []RuleStats{{Rule: "helo.H3", Hits: 2, Refused: 1, Would: 1}},
 		Malformed: 1, Bypassed: 1, Bypass: bypass,
 	}
 	if diff := cmp.Diff(want, d.Stats()); diff != "" {
