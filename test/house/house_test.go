@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/control": {"acl", "internal/ledger", "rbl"},
 	"internal/ledger":  {},
 	"internal/mainlog": {},
+	"internal/top":     {"internal/control"},
 	// scenario plays a whole daemon: the table of policies to read a configuration by, and a memory of its own
 	"internal/scenario": {"acl", "internal/config", "internal/dnstest", "internal/ledger", "policy", "rbl"},
 	"internal/report":   {"acl", "policy", "internal/ledger", "internal/mainlog"}, // policy: it makes requests, as acl does from the wire

@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "lines": lines, "dns": serveDNS, "asked": asked, "awaitasked": awaitAsked,
-			"smtp": speakSMTP,
+			"smtp": speakSMTP, "terminal": terminal,
 		},
 	})
 }
