@@ -115,9 +115,10 @@ func (r *Ring) Find(id string) (json.RawMessage, bool) {
 	return r.written(n, s), true
 }
 
-// Last returns the explanations of the last decisions, the newest last.
+// Last returns the explanations of the last decisions, the newest last, and writes out only those: whoever asks for a few every
+// second costs a busy daemon no more than that.
 func (r *Ring) Last(most int) []json.RawMessage {
-	r.Settle()
+	r.settle(most)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var lines []json.RawMessage
@@ -131,9 +132,12 @@ func (r *Ring) Last(most int) []json.RawMessage {
 
 // Settle writes out what has been added, which takes a fraction of a millisecond each, and lets go of the configurations
 // of then. Call it every minute.
-func (r *Ring) Settle() {
+func (r *Ring) Settle() { r.settle(ringEntries) }
+
+// settle writes out the last ones. Of those before one that is forgotten all have been written out.
+func (r *Ring) settle(most int) {
 	r.mu.Lock()
-	n, end := r.first, r.next
+	n, end := r.next-min(r.next-r.first, uint64(max(most, 0))), r.next
 	r.mu.Unlock()
 	for ; n < end; n++ {
 		r.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -298,5 +299,43 @@ func BenchmarkExplain(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		m.line()
+	}
+}
+
+func TestWhoAsksForTheLastFewHasOnlyThoseWrittenOut(t *testing.T) {
+	var r Ring
+	s := newMoments()
+	var ids []string
+	for range 100 {
+		m := s.next(t)
+		ids = append(ids, m.out.ID)
+		r.add(m)
+	}
+	r.Forget(func(x *Explanation) bool { return x.ID == ids[97] })
+	for range 20 {
+		m := s.next(t)
+		ids = append(ids, m.out.ID)
+		r.add(m)
+	}
+	if got, want := idsOf(t, r.Last(23)), append([]string{ids[96]}, ids[98:]...); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for range 20 {
+		r.add(s.next(t))
+	}
+	if got := r.Last(5); len(got) != 5 {
+		t.Errorf("%d lines", len(got))
+	}
+	written := 0
+	for n := r.first; n < r.next; n++ {
+		if r.at(n).line != nil {
+			written++
+		}
+	}
+	if written != 99+20+5 {
+		t.Errorf("%d are written out", written)
+	}
+	if got := r.Last(ringEntries); len(got) != 139 {
+		t.Errorf("%d lines of all", len(got))
 	}
 }
