@@ -66,14 +66,29 @@ func (s seen) add(next Snapshot) seen {
 	for len(samples) > 2 && next.At.Sub(samples[1].at) >= minute {
 		samples = samples[1:]
 	}
-	new := next.Decisions
-	if len(s.decisions) > 0 {
-		if i := slices.IndexFunc(new, func(d Decision) bool { return d.ID == s.decisions[0].ID }); i >= 0 {
-			new = new[:i]
+	decisions := after(s.decisions, next.Decisions)
+	return seen{last: next, samples: samples, decisions: decisions[:min(len(decisions), mostDecisions)]}
+}
+
+// after puts the last decisions, as the daemon has them, in the place of those of that time that were seen: what it has
+// forgotten meanwhile goes. Of one that has none any more nothing is left.
+func after(earlier, latest []Decision) []Decision {
+	if len(latest) == 0 {
+		return nil
+	}
+	has := make(map[string]bool, len(latest))
+	for i := range latest {
+		has[latest[i].ID] = true
+	}
+	oldest := latest[len(latest)-1].ID
+	at := slices.IndexFunc(earlier, func(d Decision) bool { return d.ID == oldest })
+	decisions := slices.Clone(latest)
+	for _, d := range earlier[at+1:] {
+		if !has[d.ID] {
+			decisions = append(decisions, d)
 		}
 	}
-	decisions := append(slices.Clone(new), s.decisions...)
-	return seen{last: next, samples: samples, decisions: decisions[:min(len(decisions), mostDecisions)]}
+	return decisions
 }
 
 func sampleOf(s *Snapshot) sample {

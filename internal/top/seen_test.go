@@ -54,6 +54,30 @@ func TestADecisionIsShownOnceAndOldOnesGo(t *testing.T) {
 	}
 }
 
+func TestADecisionThatTheDaemonHasForgottenGoes(t *testing.T) {
+	of := func(ids ...string) (list []Decision) {
+		for _, id := range ids {
+			list = append(list, Decision{ID: id})
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name                  string
+		earlier, latest, want []Decision
+	}{
+		{"the newest is forgotten", of("d", "c", "b", "a"), of("c", "b"), of("c", "b", "a")},
+		{"one between is", of("d", "c", "b", "a"), of("e", "d", "b"), of("e", "d", "b", "a")},
+		{"all are", of("d", "c"), nil, nil},
+		{"nothing was seen", nil, of("b", "a"), of("b", "a")},
+		{"many came at once", of("b", "a"), of("z", "y"), of("z", "y", "b", "a")},
+		{"nothing is new", of("b", "a"), of("b", "a"), of("b", "a")},
+	} {
+		if diff := cmp.Diff(c.want, after(c.earlier, c.latest), cmp.Comparer(func(a, b Decision) bool { return a.ID == b.ID })); diff != "" {
+			t.Errorf("%s:\n%s", c.name, diff)
+		}
+	}
+}
+
 func TestTheBusiestNetworksAreThoseOfMostDecisions(t *testing.T) {
 	s := seen{}.add(world(time.Second))
 	got := s.busiest()

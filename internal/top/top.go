@@ -3,7 +3,7 @@
 //
 // Once an interval it asks over the administrator's socket for the counters of status, the last decisions and the bans.
 // Rates are differences of two counters, so that they are right however many decisions were not shown. What it has seen it
-// keeps in memory, bounded, until it ends.
+// keeps in memory, bounded, until it ends; what an administrator has forgotten meanwhile goes if it is among the last 64.
 //
 // Much of what it shows was chosen by clients. There is one way onto the screen, fit, behind which all is printable ASCII.
 package top
