@@ -196,7 +196,6 @@ func (m *moment) unlisted() (list []Change) {
 // clear is a moment in which a list had said nothing against the client.
 func (m *moment) clear(report, answer int) *moment {
 	c := *m
-	c.f.ListText = ""
 	r := &c.f.Lists
 	if report > 0 {
 		c.f.NameLists = slices.Clone(c.f.NameLists)

@@ -13,16 +13,33 @@ import (
 	"eximpolicyd/rbl"
 )
 
-// madeUpFacts is a provider of made-up facts, which tells those that cost only to whom needs them, and with a memory that counts.
+// madeUpFacts is a provider that tells what costs only to whom it must, and has a memory that counts.
 type madeUpFacts struct {
-	then
+	policy.Facts
 	recall *Recall
 }
 
-// Gather leaves the memory to tell what it has counted.
-func (p madeUpFacts) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) policy.Need {
-	return p.then.Gather(ctx, needs&^policy.NeedTried, q, f)
+func (p madeUpFacts) Gather(_ context.Context, needs policy.Need, _ *policy.Request, f *policy.Facts) policy.Need {
+	f.Account, f.Greetings, f.ClientUID, f.OnlyPostmaster = p.Account, p.Greetings, p.ClientUID, p.OnlyPostmaster
+	f.EximUID, f.Interfaces, f.HELOAddresses = p.EximUID, p.Interfaces, p.HELOAddresses
+	if needs&policy.NeedPTR != 0 {
+		f.PTR, f.ClientName = p.PTR, p.ClientName
+	}
+	if needs&policy.NeedLists != 0 {
+		f.Lists = p.Lists
+	}
+	if needs&policy.NeedListText != 0 {
+		f.ListText = p.ListText
+	}
+	if needs&policy.NeedHold != 0 {
+		f.Held = p.Held
+	}
+	return 0
 }
+
+func (p madeUpFacts) Start(policy.Need, *policy.Request, *policy.Facts) {}
+
+func (p madeUpFacts) Proven() bool { return p.recall.proven }
 
 func (p madeUpFacts) Recall() *Recall { return p.recall }
 
@@ -33,14 +50,14 @@ func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
 func madeUp(t *testing.T, r *rand.Rand) (*Decider, *policy.Request, madeUpFacts, *book) {
 	q := rcpt(t,
 		"protocol_state="+pick(r, "RCPT", "RCPT", "RCPT", "DATA", "CONNECT", "HELO", "MAIL", "NOTQUIT", "NOT_SMTP"),
-		"client_address="+pick(r, "203.0.113.7", "203.0.113.7", "203.0.113.7", "203.0.113.7", "203.0.113.7", "203.0.113.7", "127.0.0.1", "10.0.0.1", "2001:db8::7", ""),
+		"client_address="+pick(r, "203.0.113.7", "203.0.113.7", "203.0.113.7", "203.0.113.7", "203.0.113.7", "203.0.113.7", "127.0.0.1", "10.0.0.1", "2001:db8::7", "", ""),
 		"helo_name="+pick(r, "mail.example.com", "localhost", "mx.example.org", "ylmf-pc", "a_b", "hosted.example", "203.0.113.7", "[192.0.2.9]"),
 		"sender="+pick(r, "alice@example.com", "bob@example.net", ""), "recipient="+pick(r, "bob@example.org", "bob@example.org", "bob@example.org", "postmaster@example.org"),
 		"rcpt_verify="+pick(r, "ok", "unknown", "unknown", "none"), "server_port="+pick(r, "25", "25", "25", "587"), "command_history="+pick(r, "", "AUTH,AUTH,AUTH"),
 		"msgid_present="+pick(r, "", "0", "1"), "msgid_count="+pick(r, "", "2"), "msgid="+pick(r, "", "x", "<a@b.example>"), "date_present="+pick(r, "", "0"),
-		"sasl_method="+pick(r, "", "", "", "", "", "plain"), "relay_host="+pick(r, "0", "0", "0", "0", "0", "1"), "remote_count="+pick(r, "0", "3"))
+		"sasl_method="+pick(r, "", "", "", "", "", "plain"), "relay_host="+pick(r, "0", "0", "0", "0", "0", "1"), "remote_count="+pick(r, "0", "3", "3"), "uid="+pick(r, "99", "33"))
 	f := policy.Facts{
-		Account: pick(r, "", "nobody", "www-data"), Greetings: []policy.Greeting{{Name: "one.example"}, {Name: q.HELO.Value}},
+		Account: pick(r, "", "nobody", "nobody", "www-data"), Greetings: []policy.Greeting{{Name: "one.example"}, {Name: q.HELO.Value}},
 		ClientUID: policy.Maybe[uint32]{Value: 33, Known: r.IntN(2) == 0}, PTR: pick(r, rbl.PTR{}, rbl.PTR{Status: rbl.PTRMissing},
 			rbl.PTR{Status: rbl.PTRUnconfirmed, Names: []string{"x.example"}}, rbl.PTR{Status: rbl.PTRConfirmed, Names: []string{"mail.example.com"}}),
 		HELOAddresses: policy.Addresses{Known: r.IntN(2) == 0, List: pick(r, nil, []netip.Addr{netip.MustParseAddr("198.51.100.1")})},
@@ -63,7 +80,12 @@ func madeUp(t *testing.T, r *rand.Rand) (*Decider, *policy.Request, madeUpFacts,
 		b.standing.Observed = ban(1+r.IntN(4), "dictionary.spread")
 		b.standing.Observed.Enforced = false
 	}
-	rules := table(policy.Enforce, policy.Enforce, pick(r, policy.Lenient, policy.RFC, policy.Strict))
+	setups := map[string]policy.Setup{"nobody": {Settings: &policy.Nobody{Users: []string{"nobody"}, Action: pick(r, "deny", "freeze", "freeze")}}}
+	preset := pick(r, policy.Lenient, policy.RFC, policy.Strict)
+	for _, p := range policy.Table() {
+		setups[p.Name] = policy.Setup{Preset: preset, Settings: setups[p.Name].Settings}
+	}
+	rules := policy.Bind(policy.Table(), setups, policy.Enforce)
 	for i := range rules {
 		rules[i].Mode = pick(r, policy.Off, policy.Observe, policy.Observe, policy.Enforce, policy.Enforce)
 		if r.IntN(10) == 0 {
@@ -76,11 +98,9 @@ func madeUp(t *testing.T, r *rand.Rand) (*Decider, *policy.Request, madeUpFacts,
 	if r.IntN(12) == 0 {
 		d.Exempt.Deny = prefixes("203.0.113.0/24")
 	}
-	given := &moment{f: f}
-	given.out.Synthetic = r.IntN(5) == 0
-	recall := b.recall(!given.out.Synthetic)
+	recall := b.recall(r.IntN(5) > 0)
 	recall.here.deeds.here.Bad = pick(r, 0, 0, 4)
-	return d, q, madeUpFacts{then{given}, recall}, b
+	return d, q, madeUpFacts{f, recall}, b
 }
 
 func answerOf(status rbl.Status, ttl time.Duration) rbl.Answer {
@@ -119,7 +139,7 @@ func TestADecisionIsMadeAgainByWhatIsKeptOfIt(t *testing.T) {
 		seen["by "+was.out.Rule]++
 	}
 	for _, what := range []string{"dunno", "defer", "deny", "drop", "by ban", "by deny", "by score", "by rbl.L1", "by helo.H17", "by dictionary.window",
-		"by dictionary.hard", "by messageid.M2"} {
+		"by dictionary.hard", "by messageid.M2", "freeze"} {
 		if seen[what] < 5 {
 			t.Errorf("only %d are %s: %v", seen[what], what, seen)
 		}

@@ -56,7 +56,7 @@ func plain(s string) string {
 
 // answer writes what Exim was told, and by which rule.
 func (w *page) answer(x *acl.Explanation) {
-	said := strings.TrimSpace(x.Code + " " + plain(x.Text))
+	said := plain(strings.TrimSpace(x.Code + " " + x.Text))
 	switch {
 	case x.Action == policy.Delay.String():
 		said = "a wait of " + many(x.Delay, "second")

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/ledger"
+)
+
+// hostile is what a client may send, and more than a line of it.
+var hostile = "\x1b[31m\r\n\u202edeny\x00\xff " + strings.Repeat("\u00e9x", 200)
+
+// poison puts a text into every string of a value.
+func poison(v reflect.Value, text string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Pointer:
+		poison(v.Elem(), text)
+	case reflect.Slice:
+		for i := range v.Len() {
+			poison(v.Index(i), text)
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() || v.Type() == reflect.TypeFor[netip.Addr]() || v.Type() == reflect.TypeFor[netip.Prefix]() {
+			return
+		}
+		for i := range v.NumField() {
+			poison(v.Field(i), text)
+		}
+	}
+}
+
+func TestAPageShowsOnlyWhatIsPrintableIn80Columns(t *testing.T) {
+	for _, text := range []string{hostile, "", "a b"} {
+		x := &acl.Explanation{
+			Client: netip.MustParseAddr("2001:db8:1234:5678:9abc:def0:1234:5678"), Rules: []string{""}, Inputs: map[string]string{"helo_name": text},
+			Trace: []acl.Step{{Score: 10}, {}}, DNS: []acl.Heard{{What: []string{"", ""}, TTL: 60}}, Memory: []acl.Counted{{Bad: 3, Offended: true}},
+			Allowed: &ledger.Allowed{}, Bans: []ledger.Ban{{}}, Made: []ledger.Ban{{Level: 2}}, Changes: []acl.Change{{}}, Synthetic: true, Degraded: true,
+		}
+		poison(reflect.ValueOf(x), text)
+		x.ID, x.Stage, x.Rule, x.Class, x.Action = "1xWDejTdYC", "RCPT", "helo.H3", "outside", "deny" // words of ours
+		for i := range x.Trace {
+			x.Trace[i].Rule, x.Trace[i].Mode, x.Trace[i].Result = "helo.H3", "enforce", []string{"hit", "pass"}[i]
+		}
+		for i := range x.Made {
+			x.Made[i].Rule = "helo.H3"
+		}
+		var page bytes.Buffer
+		if err := printPage(&page, x); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(page.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if len(line) > 80 || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Errorf("%q", line)
+			}
+			if strings.HasPrefix(line, "deny") && line[4] != ':' {
+				t.Errorf("%q passes for a line of ours", line)
+			}
+		}
+		if n := strings.Count(page.String(), "\n\n"); n != 5 {
+			t.Errorf("%d paragraphs:\n%s", n+1, page.String())
+		}
+	}
+}
