@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -154,12 +157,40 @@ func (r *replayer) replay(o *report.Options, errs io.Writer, args []string, wher
 	return rep, nil
 }
 
+// write writes the report: a page to its file, and else what was asked for.
 func (r *replayer) write(out io.Writer, rep *report.Report) error {
-	if r.json {
+	switch {
+	case r.html != "":
+		return r.page(rep)
+	case r.json:
 		return json.NewEncoder(out).Encode(rep)
 	}
 	return rep.Text(out)
 }
+
+// page writes the page beside its file first, so that there is an old one or a whole one.
+func (r *replayer) page(rep *report.Report) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(r.html), ".replay-*.html")
+	if err != nil {
+		return fail(exIO, "give --html a file in a folder that you may write to", "%w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(file.Name())
+		}
+	}()
+	text := bufio.NewWriter(file)
+	err = errors.Join(rep.HTML(text), text.Flush(), file.Chmod(pageMode), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), r.html)
+	}
+	if err != nil {
+		return fail(exIO, "", "%w", err)
+	}
+	return nil
+}
+
+const pageMode = 0o600 // it has addresses of people
 
 // accountsOnce looks up each account once.
 func accountsOnce() func(login string) (uint32, bool) {

@@ -24,7 +24,7 @@ func (j *judge) report(r *mainlog.Reader, orphans uint64) *Report {
 		return out
 	}
 	t.present.Taken = t.sums.Taken
-	if sameModes(j.worlds[0].settings[0].Decider, j.o.Decider) {
+	if j.same {
 		t.present = t.sums
 	}
 	out.Enforced, out.Present = t.sums, t.present

@@ -26,6 +26,8 @@ type Options struct {
 	Exim    uint32                                      // the uid of Exim
 	UID     func(login string) (uid uint32, known bool) // of a login on the host whose log it is; nil: not known
 	Account func(uid uint32) (login string, known bool)
+
+	patient bool // everything is asked that Exim would have asked: a test holds that it makes no difference
 }
 
 // Replay judges what a reader has and reports. It stops early, with an error, when ctx ends.
@@ -36,7 +38,9 @@ func Replay(ctx context.Context, r *mainlog.Reader, o Options) (*Report, error) 
 	switch {
 	case o.Against != nil:
 		deciders = []*acl.Decider{o.Decider, o.Against}
-	case !refusesNothing(o.Decider) && !sameModes(deciders[0], o.Decider):
+	case sameModes(deciders[0], o.Decider):
+		j.same = true
+	case !refusesNothing(o.Decider):
 		deciders = append(deciders, o.Decider)
 	}
 	for _, d := range deciders {
@@ -80,6 +84,7 @@ type judge struct {
 	ctx    context.Context
 	now    time.Time // of the log; it never goes back
 	worlds []*world
+	same   bool // the modes are those of the first world
 	feed   *feeding
 	order  order
 	tally  *tally

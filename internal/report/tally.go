@@ -312,7 +312,7 @@ func (n *clientCount) loses(m *mainlog.Message, d *delivery) {
 
 // wantsTrace reports whether there is no trace yet of a message of a sender.
 func (t *tally) wantsTrace(sender string) bool {
-	s := t.senders.of[strings.ToLower(sender)]
+	s := t.senders.known(strings.ToLower(sender))
 	return s == nil || s.example.Trace == nil
 }
 

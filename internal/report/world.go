@@ -23,6 +23,7 @@ type world struct {
 	bans     int           // that were made
 	now      *time.Time
 	room     acl.Room
+	patient  bool // see Options
 }
 
 const worldKeys = 1 << 16
@@ -56,7 +57,7 @@ func ofDNS() (names []string) {
 
 // newWorld makes one of a configuration. The clock is read whenever something is asked.
 func newWorld(d *acl.Decider, o *Options, now *time.Time) (*world, error) {
-	w := &world{index: map[string]int{}, rules: d.Rules, now: now}
+	w := &world{index: map[string]int{}, rules: d.Rules, now: now, patient: o.patient}
 	clock := func() (time.Time, time.Duration) { return *now, now.Sub(time.Unix(0, 0)) }
 	var err error
 	if w.memory, err = ledger.Open(ledger.Options{Keys: worldKeys, Clock: clock}); err != nil {
@@ -70,7 +71,7 @@ func newWorld(d *acl.Decider, o *Options, now *time.Time) (*world, error) {
 		if v&headless != 0 {
 			off = append(off, ofHeader...)
 		}
-		if v&whole == 0 && o.DNS == nil {
+		if v&whole == 0 && o.DNS == nil && !o.patient {
 			off = append(off, ofDNS()...)
 		}
 		w.settings[v] = &acl.Settings{Decider: without(d, off), DNS: o.DNS, Own: o.Own, Ledger: w.memory}
@@ -178,11 +179,11 @@ func (w *world) begin(p *play, o *Options) {
 // ask judges a request, unless the client is gone. Without a DNS nothing is waited for, and time passes in the log only.
 func (w *world) ask(ctx context.Context, p *play, v variant, q *policy.Request) (d acl.Decision) {
 	p.talk.Settings = w.settings[v]
-	if w.silent(ctx, q) {
+	if !w.patient && w.silent(ctx, q) {
 		p.talk.Hear(q, *w.now)
 		return d
 	}
-	if w.sameBan(p, q) {
+	if !w.patient && w.sameBan(p, q) {
 		return p.last
 	}
 	if p.talk.Settings.DNS != nil {

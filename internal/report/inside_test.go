@@ -1,0 +1,164 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"eximpolicyd/acl"
+	"eximpolicyd/internal/mainlog"
+	"eximpolicyd/policy"
+	"eximpolicyd/test/logs"
+)
+
+// bound returns a decider of a configuration with one mode and preset for all.
+func bound(mode policy.Mode, preset policy.Preset) *acl.Decider {
+	setups := map[string]policy.Setup{}
+	for _, p := range policy.Table() {
+		setups[p.Name] = policy.Setup{Mode: policy.Known(mode), Preset: preset}
+	}
+	deny := &policy.Prefixes{}
+	return &acl.Decider{Rules: policy.Bind(policy.Table(), setups, policy.Enforce), Own: &policy.Own{}, Mode: policy.Enforce,
+		Exempt: &policy.Exempt{Deny: deny, SubmissionPorts: []int{465, 587}}}
+}
+
+// A stage at which nothing can be said is not asked about, nor is a recipient under the same ban: the report is the same.
+func TestWhatIsNotAskedWouldHaveSaidNothing(t *testing.T) {
+	client := regexp.MustCompile(`\]:\d+`)
+	for _, c := range []struct {
+		name   string
+		form   logs.Form
+		port   string // of the server
+		preset policy.Preset
+	}{
+		{"the default log", logs.Form{Lines: 40_000, PerSecond: 3}, "", policy.Lenient},
+		{"with processes and recipients", logs.Form{Lines: 40_000, PerSecond: 2, PID: true, Recipients: true}, "", policy.Strict},
+		{"with ports, at port 25", logs.Form{Lines: 40_000, PerSecond: 1, Port: true}, ":25", policy.RFC},
+		{"with ports, at a submission port", logs.Form{Lines: 20_000, PerSecond: 1, Port: true}, ":587", policy.Lenient},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var log bytes.Buffer
+			if err := logs.Write(&log, nil, c.form); err != nil {
+				t.Fatal(err)
+			}
+			text := log.String()
+			if c.port != "" {
+				text = client.ReplaceAllString(text, "$0 I=[192.0.2.25]"+c.port)
+			}
+			one := func(patient bool) string {
+				o := Options{Decider: bound(policy.Enforce, c.preset), Location: time.UTC, patient: patient}
+				r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", strings.NewReader(text))},
+					mainlog.Options{Location: time.UTC, Now: logs.Start.AddDate(0, 1, 0)})
+				defer r.Close()
+				rep, err := Replay(t.Context(), r, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if rep.Enforced.Bans == 0 || rep.Enforced.Refused+rep.Enforced.Deferred == 0 {
+					t.Errorf("nothing happens: %+v", rep.Enforced)
+				}
+				for i := range rep.Lost { // whose trace has rules that are off, or not
+					rep.Lost[i].Example.Trace = nil
+				}
+				out, err := json.MarshalIndent(rep, "", " ")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(out)
+			}
+			if quick, slow := one(false), one(true); quick != slow {
+				t.Errorf("differs: %s", firstDifference(quick, slow))
+			}
+		})
+	}
+}
+
+func firstDifference(a, b string) string {
+	la, lb := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(la), len(lb)) {
+		if la[i] != lb[i] {
+			from := max(0, i-8)
+			return strings.Join(la[from:i+1], "\n") + "\nnot\n" + lb[i]
+		}
+	}
+	return "their lengths"
+}
+
+func TestEveryRuleSaysWhatItNeedsOfALog(t *testing.T) {
+	all := wants()
+	for _, b := range policy.Bind(policy.Table(), nil, policy.Enforce) {
+		if _, ok := all[b.Name]; !ok {
+			t.Errorf("%s is not in wants", b.Name)
+		}
+		delete(all, b.Name)
+	}
+	for name := range all {
+		t.Errorf("%s is no rule", name)
+	}
+}
+
+func TestConnectionsGoOnInTheOrderOfTheirTimes(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 8))
+	var o order
+	var want []*course
+	for n := range 500 {
+		c := &course{number: n, at: logs.Start.Add(time.Duration(random.IntN(40)) * time.Second)}
+		want = append(want, c)
+		o.push(c)
+	}
+	slices.SortFunc(want, func(a, b *course) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.number, b.number)) })
+	for i, c := range want {
+		if got := o.pop(); got != c {
+			t.Fatalf("place %d: %d at %s, not %d at %s", i, got.number, got.at, c.number, c.at)
+		}
+	}
+}
+
+func TestAListKeepsThoseWhoStandOutAndNoMoreThanItMay(t *testing.T) {
+	l := newTop[int](100, func(n *int) int { return *n })
+	heavy := map[int]bool{}
+	random := rand.New(rand.NewPCG(2, 8))
+	for n := range 100_000 {
+		if n%50 == 0 { // one of ten comes again and again
+			k := -1 - n/50%10
+			heavy[k] = true
+			*l.at(k) += 10
+			continue
+		}
+		*l.at(random.IntN(1_000_000))++
+		if len(l.of) > 200 {
+			t.Fatalf("%d are kept", len(l.of))
+		}
+	}
+	for i, p := range l.list(cmp.Compare) {
+		if i < 10 && (!heavy[p.key] || *p.n != 2000) {
+			t.Errorf("place %d is %d with %d", i, p.key, *p.n)
+		}
+	}
+}
+
+func TestADayThatHasNoRoomIsCountedWithTheLast(t *testing.T) {
+	w, err := newWorld(bound(policy.Observe, policy.Lenient), &Options{}, new(time.Time))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.memory.Close()
+	tally := newTally(w, &Options{Location: time.UTC})
+	for n := range 1000 {
+		tally.at(logs.Start.AddDate(0, 0, n))
+		tally.day.Taken++
+	}
+	sum := 0
+	for _, d := range tally.days {
+		sum += d.Taken
+	}
+	if len(tally.days) > mostDays+1 || sum != 1000 {
+		t.Errorf("%d days with %d", len(tally.days), sum)
+	}
+}
