@@ -45,6 +45,7 @@ var parts = []part{
 	{"cache", cache},
 	{"counters", counters},
 	{"windows", windows},
+	{"replay", replays},
 }
 
 // bench is what the parts share.
