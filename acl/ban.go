@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -72,7 +73,7 @@ func (c *deciding) shutsOut(b *ledger.Ban) bool {
 		skip("skip", "does not answer at this stage: ")
 		return false
 	}
-	c.out.Rules = append(c.out.Rules, "ban")
+	c.hits("ban")
 	if c.trace {
 		c.step(Step{Rule: "ban", Mode: mode.String(), Result: "hit", Why: c.describe(b) + ": " + a.String()})
 	}
@@ -187,12 +188,24 @@ func (c *deciding) remember(rule string, mode policy.Mode, v *policy.Verdict) {
 		case policy.Trap:
 			recall.Trap(c.q, &c.f)
 		case policy.Ban:
+			if c.inForce(e.Network) {
+				continue
+			}
 			o := ledger.Offence{Network: e.Network, Enforced: mode == policy.Enforce, Rule: rule, Because: v.Reason}
 			if ban, made := recall.Ban(c.ctx, o, c.q, &c.f); made {
 				c.out.Bans = append(c.out.Bans, ban)
 			}
 		}
 	}
+}
+
+// inForce reports whether an enforced ban of a network, or of the client, is known to be in force: then another is none.
+func (c *deciding) inForce(network netip.Prefix) bool {
+	if !network.IsValid() {
+		network = ledger.Client(c.q.Client)
+	}
+	b := c.standing.Enforced
+	return b != nil && b.Network == network
 }
 
 func (c *deciding) enforces(rule string) bool {

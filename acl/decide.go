@@ -162,7 +162,7 @@ func (c *deciding) denied() bool {
 		c.step(Step{Rule: "deny", Mode: mode.String(), Result: "skip", Why: "in exempt.deny, which does not apply here"})
 		return false
 	}
-	c.out.Rules = append(c.out.Rules, "deny")
+	c.hits("deny")
 	c.step(Step{Rule: "deny", Mode: mode.String(), Result: "hit", Why: "in exempt.deny"})
 	v := policy.Verdict{Text: "mail from your address is not taken here", Reason: "in exempt.deny"}
 	c.object("deny", mode, answer, &v)
@@ -280,7 +280,7 @@ func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
 	case v.Hit:
 		result = "hit"
 		answer = b.Answer(v, c.q.Stage, c.f.Now)
-		c.out.Rules = append(c.out.Rules, b.Name)
+		c.hits(b.Name)
 	}
 	if !again && len(v.Effects) > 0 {
 		c.remember(b.Name, mode, v)
@@ -301,6 +301,14 @@ func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
 			c.enforced.add(b, answer.Score, graced)
 		}
 	}
+}
+
+// hits notes that a rule does. Where one does, two or three do.
+func (c *deciding) hits(rule string) {
+	if len(c.out.Rules) == 0 {
+		c.out.Rules = make([]string, 0, 4)
+	}
+	c.out.Rules = append(c.out.Rules, rule)
 }
 
 func why(v *policy.Verdict, a policy.Answer) string {

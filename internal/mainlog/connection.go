@@ -225,6 +225,8 @@ func (c *Connection) rcpt(e *Event) {
 		var last Rcpt // of several, most is the same
 		if n > 0 {
 			last = c.Rcpts[n-1]
+		} else {
+			c.Rcpts = make([]Rcpt, 0, 4) // who is refused one tries others
 		}
 		c.Rcpts = append(c.Rcpts, Rcpt{e.Time, keepLike(e.Sender, last.Sender), keep(e.Recipient), e.Temporary, e.Cause,
 			keepLike(e.Rule, last.Rule), keepLike(e.Reason, last.Reason)})
