@@ -22,7 +22,7 @@ type feeding struct {
 const (
 	ahead     = 4
 	batchSize = 64
-	spares    = 1024
+	spares    = 128
 )
 
 // feed starts it. It ends with the log, with ctx, or when it is closed.

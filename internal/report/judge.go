@@ -87,6 +87,7 @@ type judge struct {
 	same   bool // the modes are those of the first world
 	feed   *feeding
 	order  order
+	ask    asker
 	tally  *tally
 }
 
@@ -110,6 +111,7 @@ func (j *judge) next() {
 		j.now = c.at
 	}
 	j.tally.at(j.now)
+	j.ask.turn(c)
 	switch {
 	case c.next < 0:
 		j.begin(c)
@@ -122,6 +124,7 @@ func (j *judge) next() {
 		j.order.settle()
 	} else {
 		j.feed.done(j.order.pop())
+		j.ask.of = nil // it may come again as another
 	}
 }
 
@@ -134,29 +137,29 @@ func (j *judge) begin(c *course) {
 		return
 	}
 	j.tally.connections++
-	j.early(c, c.ask.connect())
-	c.ask.greet()
-	if !c.ask.HELO.Known {
+	j.early(c, j.ask.connect())
+	j.ask.greet()
+	if !j.ask.HELO.Known {
 		return
 	}
 	if c.sure() && c.TLS == "" { // STARTTLS makes a client greet anew, and when it came is not told
 		for _, name := range c.HELOs[:len(c.HELOs)-1] {
-			j.early(c, c.ask.earlier(name))
+			j.early(c, j.ask.earlier(name))
 		}
 	}
-	j.early(c, c.ask.helo())
+	j.early(c, j.ask.helo())
 }
 
 // early asks before there is a recipient.
 func (j *judge) early(c *course, q *policy.Request) {
 	for i, w := range j.worlds {
 		p := &c.plays[i]
-		if p.gone {
+		if p.end != nil {
 			continue
 		}
 		d := w.ask(j.ctx, p, 0, q)
-		if i == 0 && p.gone {
-			p.hits = j.tally.hitsOf(&d)
+		if i == 0 && p.end != nil {
+			p.hits = j.tally.hitsOf(d)
 		}
 	}
 }
@@ -192,21 +195,21 @@ func (j *judge) login(c *course) {
 		return
 	}
 	p := &c.plays[0]
-	j.tally.login(c, !p.gone && j.worlds[0].banOf(j.ctx, &c.ask.Request) != nil)
+	j.tally.login(c, p.end == nil && j.worlds[0].banOf(j.ctx, &j.ask.Request) != nil)
 }
 
 // quit ends a connection, and returns the ban that was in force.
 func (j *judge) quit(c *course, failed int) (by *ledger.Ban) {
-	q := c.ask.quit(failed)
+	q := j.ask.quit(failed)
 	for i, w := range j.worlds {
 		p := &c.plays[i]
-		if p.gone {
+		if p.end != nil {
 			continue
 		}
 		d := w.ask(j.ctx, p, c.variant(), q)
 		if i == 0 {
 			by = d.Ban
-			j.tally.refusedHits(j.tally.hitsOf(&d))
+			j.tally.refusedHits(j.tally.hitsOf(d))
 			j.tally.banned(d.Bans)
 		} else {
 			j.tally.present.Bans += len(d.Bans)
@@ -217,24 +220,26 @@ func (j *judge) quit(c *course, failed int) (by *ledger.Ban) {
 
 // mail begins a message with the next recipient, if it is of another.
 func (j *judge) mail(c *course, sender string) {
-	if !c.ask.mailed || c.ask.sender != sender {
-		j.early(c, c.ask.mail(sender))
+	if !c.who.mailed || c.who.sender != sender {
+		j.early(c, j.ask.mail(sender))
 	}
 }
 
 // rcpt judges a recipient that was refused.
 func (j *judge) rcpt(c *course, r *mainlog.Rcpt) {
 	j.mail(c, r.Sender)
-	q := c.ask.rcpt(r.Recipient, verifyOf(r), 0)
+	q := j.ask.rcpt(r.Recipient, verifyOf(r), 0)
 	var both [2]verdict
 	for i, w := range j.worlds {
 		p := &c.plays[i]
 		hits := p.hits
-		both[i] = p.end
-		if !p.gone {
+		if p.end != nil {
+			both[i] = *p.end
+		}
+		if p.end == nil {
 			d := w.ask(j.ctx, p, c.variant(), q)
-			both[i] = verdictOf(&d)
-			hits = j.tally.hitsOf(&d)
+			both[i] = verdictOf(d)
+			hits = j.tally.hitsOf(d)
 			p.hits = hits
 			if i == 0 {
 				j.tally.banned(d.Bans)
@@ -260,7 +265,7 @@ func (j *judge) message(c *course, m *mainlog.Message) {
 			j.tally.message(c, m, &one)
 		}
 	}
-	c.ask.mailed = false
+	c.who.mailed = false
 	j.compare(c, &event{what: "message", taken: m.Taken(), id: m.ID, sender: m.Sender, to: first(recipients)}, &both)
 }
 
@@ -284,18 +289,18 @@ func (j *judge) deliver(c *course, i int, m *mainlog.Message, recipients []strin
 	w, p, v := j.worlds[i], &c.plays[i], c.variant()
 	out.recipients = max(len(recipients), 1)
 	one := func(v variant, q *policy.Request) bool {
-		if p.gone {
-			out.harder(&p.end)
+		if p.end != nil {
+			out.harder(p.end)
 			out.hits.all(p.hits)
 			return false
 		}
 		d := w.ask(j.ctx, p, v, q)
-		hits := j.tally.hitsOf(&d)
-		if p.gone {
+		hits := j.tally.hitsOf(d)
+		if p.end != nil {
 			p.hits = hits
 		}
 		out.hits.all(hits)
-		part := verdictOf(&d)
+		part := verdictOf(d)
 		if i == 0 {
 			j.tally.banned(d.Bans)
 			if part.refuses() && m.Taken() && len(d.Bans) == 0 && j.o.Against == nil && j.tally.wantsTrace(m.Sender) {
@@ -308,14 +313,14 @@ func (j *judge) deliver(c *course, i int, m *mainlog.Message, recipients []strin
 		out.harder(&part)
 		return !part.refuses()
 	}
-	one(v, c.ask.mail(m.Sender))
+	one(v, j.ask.mail(m.Sender))
 	accepted := 0
 	for n := range out.recipients {
 		to := ""
 		if n < len(recipients) {
 			to = recipients[n]
 		}
-		if one(v, c.ask.rcpt(to, c.ask.taken(), accepted)) {
+		if one(v, j.ask.rcpt(to, j.ask.taken(), accepted)) {
 			accepted++
 		}
 	}
@@ -323,7 +328,7 @@ func (j *judge) deliver(c *course, i int, m *mainlog.Message, recipients []strin
 		if m.Taken() || !wholeHeader(m) {
 			v |= headless
 		}
-		if !one(v, c.ask.data(m, accepted)) {
+		if !one(v, j.ask.data(m, accepted)) {
 			accepted = 0
 		}
 	}
@@ -333,16 +338,16 @@ func (j *judge) deliver(c *course, i int, m *mainlog.Message, recipients []strin
 
 // submission judges a message of this machine.
 func (j *judge) submission(c *course, m *mainlog.Message) {
-	q := c.ask.submission(m)
+	q := j.ask.submission(m)
 	var both [2]verdict
 	for i, w := range j.worlds {
 		p := &c.plays[i]
 		d := w.ask(j.ctx, p, headless, q)
-		both[i] = verdictOf(&d)
+		both[i] = verdictOf(d)
 		if i > 0 {
 			continue
 		}
-		one := delivery{verdict: both[0], hits: j.tally.hitsOf(&d), recipients: max(len(m.Recipients), 1)}
+		one := delivery{verdict: both[0], hits: j.tally.hitsOf(d), recipients: max(len(m.Recipients), 1)}
 		if one.refuses() {
 			one.lost = one.recipients
 			if len(d.Bans) == 0 && j.o.Against == nil && j.tally.wantsTrace(m.Sender) {

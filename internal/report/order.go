@@ -14,9 +14,10 @@ type course struct {
 	*mainlog.Connection
 	number          int // in the order in which connections began
 	at              time.Time
+	key             int64 // at, to compare
 	acts            []act
 	next            int // act; -1 is the beginning
-	ask             asker
+	who             client
 	client, network ledger.Key
 	plays           [2]play
 }
@@ -42,7 +43,8 @@ const (
 // start puts the acts of a connection in order. A course is used again for another one.
 func (c *course) start(of *mainlog.Connection, number int, o *Options) {
 	c.Connection, c.number, c.at, c.next, c.acts = of, number, of.Began, -1, c.acts[:0]
-	c.ask.begin(of, o)
+	c.key = of.Began.UnixNano()
+	c.who = clientOf(of, o)
 	if of.Client.IsValid() {
 		c.client, c.network = ledger.Of(ledger.Client(of.Client)), ledger.Of(ledger.Networks(of.Client)[0])
 	}
@@ -72,16 +74,13 @@ func (c *course) step() bool {
 		return false
 	}
 	if at := c.acts[c.next].at; at.After(c.at) {
-		c.at = at
+		c.at, c.key = at, at.UnixNano()
 	}
 	return true
 }
 
 func (c *course) before(o *course) bool {
-	if d := c.at.Compare(o.at); d != 0 {
-		return d < 0
-	}
-	return c.number < o.number
+	return c.key < o.key || c.key == o.key && c.number < o.number
 }
 
 // order is a heap of courses, the one whose act comes next first: connections come in the order in which they began, and are

@@ -7,40 +7,59 @@ import (
 	"eximpolicyd/policy"
 )
 
-// asker makes the requests that Exim would have sent on a connection, as far as the log tells. What it does not tell is
-// unknown. It has one request, which is good until the next.
+// asker makes the requests that Exim would have sent, as far as the log tells. What it does not tell is unknown. It has one
+// request, which is good until the next: those of many connections would not stay in the processor's cache, and what takes
+// longest is to fetch what is not there.
 type asker struct {
 	policy.Request
-	greeted  policy.Maybe[string]
-	greeting policy.HELOName
-	as, by   string
-	sender   string // of the message at hand
-	mailed   bool   // MAIL was asked about
+	of *course
 }
 
-// begin takes over what the log tells of a connection itself.
-func (a *asker) begin(c *mainlog.Connection, o *Options) {
-	*a = asker{Request: policy.Request{
-		Client: c.Client, ClientPort: int(c.Port), ClientName: c.PTR,
-		Server: c.Server.Addr(), ServerPort: int(c.Server.Port()),
-		TLSCipher: c.TLS, Ident: c.Ident, CWD: mainlog.Unescape(c.CWD), Size: -1,
-	}}
+// client is what is known of who is asked about, from its connection.
+type client struct {
+	helo     policy.Maybe[string]
+	greeting policy.HELOName
+	ptr      string
+	as, by   string // logged in; when that succeeded is not told, so that it counts from the beginning
+	uid      policy.Maybe[uint32]
+
+	sender string // of the message at hand
+	mailed bool   // MAIL was asked about
+	rcpts  int
+}
+
+// clientOf takes over what the log tells of a connection itself.
+func clientOf(c *mainlog.Connection, o *Options) (k client) {
+	q := policy.Request{ClientName: c.PTR}
 	if name := c.HELO(); name != "" { // none is shown for an address literal that is the client's own, too
-		a.HELO = policy.Known(mainlog.Unescape(name))
+		q.HELO = policy.Known(mainlog.Unescape(name))
 	}
-	if by, as, ok := strings.Cut(c.Login, ":"); c.Login != "" { // when it succeeded is not told: it counts from the beginning
-		a.AuthBy = by
-		if ok {
-			a.AuthAs = as
-		}
-	}
+	q.Settle()
+	k.helo, k.greeting, k.ptr = q.HELO, q.Greeting, q.ClientName
+	k.by, k.as, _ = strings.Cut(c.Login, ":")
 	if !c.Client.IsValid() && c.Ident != "" && o.UID != nil {
 		if uid, ok := o.UID(c.Ident); ok {
-			a.UID = policy.Known(uid)
+			k.uid = policy.Known(uid)
 		}
 	}
-	a.Settle()
-	a.greeted, a.greeting, a.as, a.by = a.HELO, a.Greeting, a.AuthAs, a.AuthBy
+	return k
+}
+
+// turn turns to a connection.
+func (a *asker) turn(c *course) {
+	if a.of == c {
+		return
+	}
+	a.of = c
+	q := &a.Request
+	*q = policy.Request{}
+	q.Client, q.ClientPort, q.ClientName = c.Client.Unmap(), int(c.Port), c.who.ptr
+	q.Server, q.ServerPort, q.TLSCipher = c.Server.Addr(), int(c.Server.Port()), c.TLS
+	q.Ident, q.CWD, q.UID, q.Size = c.Ident, mainlog.Unescape(c.CWD), c.who.uid, -1
+	a.greet()
+	if c.who.mailed {
+		q.Sender, q.RcptCount = policy.Known(mainlog.Unescape(c.who.sender)), c.who.rcpts
+	}
 }
 
 // connect asks before the client has said anything: neither has it greeted, nor logged in. Then comes greet.
@@ -52,8 +71,9 @@ func (a *asker) connect() *policy.Request {
 
 // greet goes on to what a client says of itself.
 func (a *asker) greet() {
+	k := &a.of.who
 	a.Stage = policy.Helo
-	a.HELO, a.Greeting, a.AuthAs, a.AuthBy = a.greeted, a.greeting, a.as, a.by
+	a.HELO, a.Greeting, a.AuthAs, a.AuthBy = k.helo, k.greeting, k.as, k.by
 }
 
 // helo asks about the last greeting, the one that counts.
@@ -70,7 +90,7 @@ func (a *asker) earlier(name string) *policy.Request {
 // mail begins a message.
 func (a *asker) mail(sender string) *policy.Request {
 	a.Stage = policy.Mail
-	a.sender, a.mailed = sender, true
+	a.of.who.sender, a.of.who.mailed, a.of.who.rcpts = sender, true, 0
 	a.Sender = policy.Known(mainlog.Unescape(sender))
 	a.Recipient, a.Verify, a.RcptCount, a.Recipients = "", policy.VerifyUnasked, 0, 0
 	a.MessageID, a.Date, a.From, a.ListID, a.MessageIDSize = policy.Field{}, policy.Field{}, policy.Field{}, "", 0
@@ -83,6 +103,7 @@ func (a *asker) rcpt(recipient string, verify policy.Verify, accepted int) *poli
 	a.Stage = policy.RCPT
 	a.Recipient, a.Verify, a.Recipients = mainlog.Unescape(recipient), verify, accepted
 	a.RcptCount++
+	a.of.who.rcpts = a.RcptCount
 	return &a.Request
 }
 

@@ -218,8 +218,8 @@ func (t *tally) attempt(c *course, count func(*clientCount), met, refused bool) 
 func (t *tally) login(c *course, banned bool) {
 	p := &c.plays[0]
 	t.attempts.Logins++
-	met := banned && !p.gone || p.gone && p.end.rule == ofBan
-	t.attempt(c, func(n *clientCount) { n.logins++ }, met, p.gone)
+	met := banned || p.end != nil && p.end.rule == ofBan
+	t.attempt(c, func(n *clientCount) { n.logins++ }, met, p.end != nil)
 }
 
 // rcpt counts a recipient that was refused.

@@ -21,9 +21,15 @@ type world struct {
 	rules    []policy.Bound
 	asked    policy.Stages // at which rules are asked
 	bans     int           // that were made
-	now      *time.Time
-	room     acl.Room
-	patient  bool // see Options
+
+	last     acl.Decision
+	lastOf   *play // whose it is, if a ban refused a recipient
+	lastAt   time.Time
+	lastBans int // that were made by then
+
+	now     *time.Time
+	room    acl.Room
+	patient bool // see Options
 }
 
 const worldKeys = 1 << 16
@@ -74,7 +80,11 @@ func newWorld(d *acl.Decider, o *Options, now *time.Time) (*world, error) {
 		if v&whole == 0 && o.DNS == nil && !o.patient {
 			off = append(off, ofDNS()...)
 		}
-		w.settings[v] = &acl.Settings{Decider: without(d, off), DNS: o.DNS, Own: o.Own, Ledger: w.memory}
+		decider := without(d, off)
+		if v&whole == 0 { // a trace tells of those that are off, too
+			decider.Rules = slices.DeleteFunc(decider.Rules, func(b policy.Bound) bool { return b.Mode == policy.Off })
+		}
+		w.settings[v] = &acl.Settings{Decider: decider, DNS: o.DNS, Own: o.Own, Ledger: w.memory}
 	}
 	for i := range d.Rules {
 		w.index[d.Rules[i].Name] = i
@@ -130,13 +140,8 @@ func refusesNothing(d *acl.Decider) bool {
 // play is one connection in one world.
 type play struct {
 	talk acl.Conversation
-	gone bool // the client was shut out, and what it did afterwards would not have been
-	end  verdict
-	hits set // of what shut it out
-
-	last   acl.Decision // of a recipient, by a ban
-	lastAt time.Time
-	lastOf int // bans that the world had made then; 0: there is no such decision
+	end  *verdict // by which the client was shut out: what it did afterwards would not have been
+	hits set      // of what shut it out
 }
 
 // verdict is what a world says of one event, a recipient or a message. The zero verdict has no objection.
@@ -171,33 +176,39 @@ func (v *verdict) harder(o *verdict) {
 
 // begin begins a connection.
 func (w *world) begin(p *play, o *Options) {
-	p.gone, p.hits, p.lastOf = false, set{}, 0
+	p.end, p.hits = nil, set{}
 	p.talk = acl.Conversation{Room: &w.room}
 	p.talk.Settings, p.talk.Interfaces, p.talk.Exim, p.talk.Account = w.settings[0], o.Interfaces, o.Exim, o.Account
 }
 
-// ask judges a request, unless the client is gone. Without a DNS nothing is waited for, and time passes in the log only.
-func (w *world) ask(ctx context.Context, p *play, v variant, q *policy.Request) (d acl.Decision) {
+// ask judges a request. Without a DNS nothing is waited for, and time passes in the log only. The decision is good until the
+// next.
+func (w *world) ask(ctx context.Context, p *play, v variant, q *policy.Request) *acl.Decision {
 	p.talk.Settings = w.settings[v]
 	if !w.patient && w.silent(ctx, q) {
 		p.talk.Hear(q, *w.now)
-		return d
+		w.last = acl.Decision{}
+		w.lastOf = nil
+		return &w.last
 	}
 	if !w.patient && w.sameBan(p, q) {
-		return p.last
+		return &w.last
 	}
 	if p.talk.Settings.DNS != nil {
 		end, stop := context.WithTimeout(ctx, patience)
 		defer stop()
 		ctx = end
 	}
-	d = p.talk.Decide(ctx, q, *w.now, false)
+	w.last = p.talk.Decide(ctx, q, *w.now, false)
+	d := &w.last
 	w.bans += len(d.Bans)
-	if p.lastOf = 0; d.Rule == ofBan && d.Action > policy.Delay && q.Stage == policy.RCPT {
-		p.last, p.lastAt, p.lastOf = d, *w.now, w.bans+1
+	w.lastOf, w.lastAt, w.lastBans = nil, *w.now, w.bans
+	if d.Rule == ofBan && d.Action > policy.Delay && q.Stage == policy.RCPT {
+		w.lastOf = p
 	}
 	if early := q.Stage == policy.Connect || q.Stage == policy.Helo; d.Action == policy.Drop || early && d.Action > policy.Delay {
-		p.gone, p.end = true, verdictOf(&d)
+		end := verdictOf(d)
+		p.end = &end
 	}
 	return d
 }
@@ -217,11 +228,11 @@ func (w *world) silent(ctx context.Context, q *policy.Request) bool {
 	return err == nil && !(s.Enforced != nil && acl.Hard(s.Enforced)) && !(s.Observed != nil && acl.Hard(s.Observed))
 }
 
-// sameBan reports whether a recipient is refused as the one before was: by a ban, under which nothing is counted and no rule
+// sameBan reports whether a recipient is refused as what was judged last was: by a ban, under which nothing is counted and no rule
 // is asked, in the same connection and second, and no other ban has come meanwhile. It is what most of an attack's are.
 func (w *world) sameBan(p *play, q *policy.Request) bool {
-	return p.lastOf == w.bans+1 && p.lastAt.Equal(*w.now) && q.Stage == policy.RCPT &&
-		p.last.Class != policy.Postmaster && !policy.ToPostmaster(q.Recipient)
+	return w.lastOf == p && w.lastBans == w.bans && w.lastAt.Equal(*w.now) && q.Stage == policy.RCPT &&
+		w.last.Class != policy.Postmaster && !policy.ToPostmaster(q.Recipient)
 }
 
 // again makes the last decision once more, for its trace.
