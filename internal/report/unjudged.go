@@ -16,26 +16,21 @@ type want struct {
 	part  bool   // without it some is judged nevertheless
 }
 
-// wants returns what each rule needs.
+// wants returns what rules need that say too little of it by their Needs; see wantOf.
 func wants() map[string]want {
 	connection := want{facts: mainlog.SeenPID | mainlog.SeenPort}
 	dns, partly := want{dns: true}, want{dns: true, part: true}
 	id := want{facts: mainlog.SeenMessageID}
 	return map[string]want{
-		"nobody.N1": {}, // see unjudged
-
 		"helo.H1":  {never: "whether a client greeted at all"},
-		"helo.H17": {},
 		"helo.H2":  {own: needsAddresses, facts: mainlog.SeenInterface},
 		"helo.H3":  {own: needsNames},
 		"helo.H4":  {own: needsDomains, dns: true},
-		"helo.H5":  {}, "helo.H6": {}, "helo.H7": {}, "helo.H8": {}, "helo.H9": {}, "helo.H10": {}, "helo.H13": {},
 		"helo.H11": dns, "helo.H12": dns,
 		"helo.H14": connection,
 		"helo.H15": dns, "helo.H16": partly,
 
 		"dictionary.hard": connection, "dictionary.delay": connection,
-		"dictionary.window": {}, "dictionary.spread": {},
 		"dictionary.trap": {never: "List-Id, which excuses"},
 
 		"ptr.P1": dns, "ptr.P2": dns,
@@ -46,9 +41,19 @@ func wants() map[string]want {
 		"messageid.M3": id, "messageid.M4": id,
 		"messageid.M5": {never: "List-Id, which excuses"},
 		"messageid.M8": {never: "Date and From"},
-
-		"auth.AU1": {},
 	}
+}
+
+// wantOf returns what a rule needs: one that is not in the table says it by the facts that it declares.
+func wantOf(b *policy.Bound, all map[string]want) want {
+	if w, ok := all[b.Name]; ok {
+		return w
+	}
+	w := want{dns: b.Needs&policy.NeedDNS != 0, part: true}
+	if b.Needs&policy.NeedGreetings != 0 {
+		w.facts = mainlog.SeenPID | mainlog.SeenPort
+	}
+	return w
 }
 
 func needsNames(o *policy.Own) string {
@@ -78,7 +83,7 @@ func unjudged(o *Options, seen mainlog.Selectors) []Unjudged {
 	all := wants()
 	for i := range o.Decider.Rules {
 		b := &o.Decider.Rules[i]
-		w := all[b.Name]
+		w := wantOf(b, all)
 		if b.Mode == policy.Off {
 			continue
 		}

@@ -20,12 +20,10 @@ type world struct {
 	index    map[string]int // of each rule, by its name
 	rules    []policy.Bound
 	asked    policy.Stages // at which rules are asked
-	bans     int           // that were made
 
-	last     acl.Decision
-	lastOf   *play // whose it is, if a ban refused a recipient
-	lastAt   time.Time
-	lastBans int // that were made by then
+	last   acl.Decision
+	lastOf *play // whose it is, if a ban refused a recipient
+	lastAt time.Time
 
 	now     *time.Time
 	room    acl.Room
@@ -201,8 +199,7 @@ func (w *world) ask(ctx context.Context, p *play, v variant, q *policy.Request) 
 	}
 	w.last = p.talk.Decide(ctx, q, *w.now, false)
 	d := &w.last
-	w.bans += len(d.Bans)
-	w.lastOf, w.lastAt, w.lastBans = nil, *w.now, w.bans
+	w.lastOf, w.lastAt = nil, *w.now
 	if d.Rule == ofBan && d.Action > policy.Delay && q.Stage == policy.RCPT {
 		w.lastOf = p
 	}
@@ -228,10 +225,10 @@ func (w *world) silent(ctx context.Context, q *policy.Request) bool {
 	return err == nil && !(s.Enforced != nil && acl.Hard(s.Enforced)) && !(s.Observed != nil && acl.Hard(s.Observed))
 }
 
-// sameBan reports whether a recipient is refused as what was judged last was: by a ban, under which nothing is counted and no rule
-// is asked, in the same connection and second, and no other ban has come meanwhile. It is what most of an attack's are.
+// sameBan reports whether a recipient is refused as what was judged last was: by a ban, under which nothing is counted and no
+// rule is asked, in the same connection and second. So are most of an attack's.
 func (w *world) sameBan(p *play, q *policy.Request) bool {
-	return w.lastOf == p && w.lastBans == w.bans && w.lastAt.Equal(*w.now) && q.Stage == policy.RCPT &&
+	return w.lastOf == p && w.lastAt.Equal(*w.now) && q.Stage == policy.RCPT &&
 		w.last.Class != policy.Postmaster && !policy.ToPostmaster(q.Recipient)
 }
 
