@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"eximpolicyd/internal/config"
 	"eximpolicyd/internal/ledger"
@@ -13,11 +15,21 @@ import (
 // defaultState is where the memory is kept if neither the configuration nor systemd says otherwise.
 const defaultState = "/var/lib/eximpolicyd"
 
-// openMemory opens the memory across connections. A folder that can't be used is no reason not to answer: the memory then
+// Of a daemon that is ending, whose folder another waits for: it lets go of its socket first, and then saves.
+const (
+	lockWait  = 3 * time.Second
+	lockAgain = 50 * time.Millisecond
+)
+
+// openMemory opens the memory across connections, and waits a little for a daemon that is ending. A folder that can't be used is no reason not to answer: the memory then
 // lives as long as the daemon. That another daemon has the folder is one, since two would write over each other.
-func openMemory(c config.State, log *slog.Logger) (*ledger.Engine, error) {
+func openMemory(ctx context.Context, c config.State, log *slog.Logger) (*ledger.Engine, error) {
 	dir := stateDir(c)
 	memory, err := ledger.Open(ledger.Options{Dir: dir, Keys: c.Keys, Log: log})
+	for began := time.Now(); errors.Is(err, ledger.ErrLocked) && time.Since(began) < lockWait && ctx.Err() == nil; {
+		pause(ctx, lockAgain)
+		memory, err = ledger.Open(ledger.Options{Dir: dir, Keys: c.Keys, Log: log})
+	}
 	if errors.Is(err, ledger.ErrLocked) {
 		return nil, fail(exTemporary, "stop the other daemon, or give this one a folder of its own: state.dir",
 			"another daemon keeps its memory in %s", dir)

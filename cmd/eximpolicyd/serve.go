@@ -99,7 +99,7 @@ func (s *server) run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if s.memory, err = openMemory(conf.State, log); err != nil {
+	if s.memory, err = openMemory(ctx, conf.State, log); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	settings.Ledger = s.memory
