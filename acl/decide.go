@@ -36,8 +36,9 @@ type Decider struct {
 }
 
 // Decide judges one request at the time now: explicit allow, exemption class, explicit deny, ban, rules, scores. What the
-// request is an event of is counted before the rules are asked, unless a ban answers. With trace, the decision tells every step. When ctx ends, what is not known by then stays unknown; if a rule needs it and it may
-// still come, the decision is degraded. What RCPT will need of the DNS is started at CONNECT, HELO and MAIL.
+// request is an event of is counted before the rules are asked, unless a ban answers. With trace, the decision tells every
+// step. When ctx ends, what is not known by then stays unknown; if a rule needs it and it may still come, the decision is
+// degraded. What RCPT will need of the DNS is started at CONNECT, HELO and MAIL.
 func (d *Decider) Decide(ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) Decision {
 	return d.decide(ctx, q, now, known, trace).out
 }

@@ -255,7 +255,7 @@ func ending(until time.Time, left int64) string {
 	if until.IsZero() {
 		return "for ever"
 	}
-	return fmt.Sprintf("until %s (in %s)", clock(until), span(time.Duration(left)*time.Second))
+	return fmt.Sprintf("until %s (in %s)", clock(until), control.Span(time.Duration(left)*time.Second))
 }
 
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }

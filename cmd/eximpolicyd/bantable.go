@@ -96,7 +96,7 @@ func left(active bool, seconds int64) string {
 	case seconds == 0:
 		return "ever"
 	}
-	return span(time.Duration(seconds) * time.Second)
+	return control.Span(time.Duration(seconds) * time.Second)
 }
 
 // printAllowed writes a table.

@@ -189,7 +189,7 @@ func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return span(now.Sub(t))
+	return control.Span(now.Sub(t))
 }
 
 // since says how long ago something was, in words.
@@ -199,21 +199,6 @@ func since(t, now time.Time) string {
 		return "just now"
 	}
 	return text + " ago"
-}
-
-// span writes how long something is, in at most 5 columns.
-func span(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return "now"
-	case d < time.Minute:
-		return strconv.Itoa(int(d/time.Second)) + "s"
-	case d < time.Hour:
-		return strconv.Itoa(int(d/time.Minute)) + "min"
-	case d < 48*time.Hour:
-		return strconv.Itoa(int(d/time.Hour)) + "h"
-	}
-	return strconv.Itoa(int(d/(24*time.Hour))) + "d"
 }
 
 // share writes a part of one; a negative one is not known yet.

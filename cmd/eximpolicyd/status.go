@@ -58,7 +58,7 @@ func printStatus(out io.Writer, st *control.Status, now time.Time) error {
 	paint := painter(out)
 	w := bufio.NewWriter(out)
 	about := func(label, text string) { hanging(w, fmt.Sprintf("%-9s", label), text) }
-	about("version", fmt.Sprintf("%s, up for %s", st.Version, span(time.Duration(st.Uptime)*time.Second)))
+	about("version", fmt.Sprintf("%s, up for %s", st.Version, control.Span(time.Duration(st.Uptime)*time.Second)))
 	about("mode", st.Mode)
 	about("enforced", orNone(st.Rules.Enforced))
 	about("observed", orNone(st.Rules.Observed))

@@ -108,7 +108,7 @@ func entry(w io.Writer, because string, made, until time.Time, left int64, durab
 	case until.IsZero():
 		wrapped(w, "until: ", "for ever")
 	case left > 0:
-		wrapped(w, "until: ", fmt.Sprintf("%s (in %s)", clock(until), span(time.Duration(left)*time.Second)))
+		wrapped(w, "until: ", fmt.Sprintf("%s (in %s)", clock(until), control.Span(time.Duration(left)*time.Second)))
 	default:
 		wrapped(w, "until: ", clock(until)+" ("+since(until, now)+")")
 	}

@@ -3,6 +3,8 @@ package top
 import (
 	"strconv"
 	"time"
+
+	"eximpolicyd/internal/control"
 )
 
 // panels are what there is to look at, in the order of their keys. The last stands below the others where two fit.
@@ -95,7 +97,7 @@ func (p *page) networks(rows int) (title row, body []row) {
 			l = faint
 		}
 		if b.Left > 0 {
-			left = span(time.Duration(b.Left) * time.Second)
+			left = control.Span(time.Duration(b.Left) * time.Second)
 		}
 		body = append(body, line(shown(b.Network), standing(b), strconv.Itoa(b.Level), ago(b.Made, now), left, b.Rule, l, ""))
 	}

@@ -87,7 +87,7 @@ func (p *page) part(i, rows int) []string {
 // header says who that is, how much there is to do, and what is wrong.
 func (p *page) header() []string {
 	st := &p.seen.last.Status
-	name := fmt.Sprintf("eximpolicyd %s  %s  up %s", st.Version, st.Mode, span(time.Duration(st.Uptime)*time.Second))
+	name := fmt.Sprintf("eximpolicyd %s  %s  up %s", st.Version, st.Mode, control.Span(time.Duration(st.Uptime)*time.Second))
 	state, how := "", faint
 	switch {
 	case p.paused:
