@@ -33,8 +33,12 @@ var mayImport = map[string][]string{
 	"internal/mainlog": {},
 	"internal/top":     {"internal/control"},
 	// scenario plays a whole daemon: the table of policies to read a configuration by, and a memory of its own
-	"internal/scenario": {"acl", "internal/config", "internal/dnstest", "internal/ledger", "policy", "rbl"},
-	"internal/report":   {"acl", "policy", "internal/ledger", "internal/mainlog"}, // policy: it makes requests, as acl does from the wire
+	"internal/scenario":  {"acl", "internal/config", "internal/dnstest", "internal/ledger", "policy", "rbl"},
+	"internal/report":    {"acl", "policy", "internal/ledger", "internal/mainlog"}, // policy: it makes requests, as acl does from the wire
+	"internal/metrics":   {"acl", "internal/ledger", "rbl"},
+	"internal/relaytest": {},
+	"internal/setup":     {"exim-snippets"},
+	"internal/trace":     {"internal/mainlog", "internal/origin"},
 }
 
 // goStatements are the places that start a goroutine, each with who waits for it and what ends it.
