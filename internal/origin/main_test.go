@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +16,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// roleVar makes this test binary a child process: connect, mptcp (args: network, address), or name.
+// roleVar makes this test binary a child process: connect, mptcp (args: network, address), name, or
+// look (args: a helper's socket, a pid).
 const roleVar = "EXIMPOLICYD_ORIGIN_ROLE"
 
 const nobody = 65534
@@ -52,6 +54,14 @@ func play(role string, args []string) error {
 		fmt.Println("closed")
 		_, err = io.Copy(io.Discard, in)
 		return err
+	case "look":
+		pid, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		p, err := Helper(args[0]).Look(context.Background(), int32(pid))
+		fmt.Printf("%q %q %d %d %v\n", p.Exe, p.Dir, p.UID, len(p.Args), err)
+		return nil
 	case "name": // each line of the input, quoted, becomes the name of this process
 		fmt.Println("ready")
 		for {
