@@ -87,7 +87,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(serveCommand(), checkCommand(), testCommand(), replayCommand(), askCommand(), smtpCommand(), explainCommand(), statusCommand(), topCommand(),
-		listsCommand(), banCommand(), allowCommand(), forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), versionCommand())
+		listsCommand(), banCommand(), allowCommand(), forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), peekCommand(), versionCommand())
 	return root
 }
 

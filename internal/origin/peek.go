@@ -34,34 +34,27 @@ const (
 // number, writes nothing but the answer, and knows nobody but the daemon and root. It takes one caller after the other,
 // none for longer than 0.1 s, and starts no goroutine.
 //
+// It stays, idle as it is: whoever is to be looked at is often gone after the 0.1 s that a new start would take.
+//
 // The question is the number in decimal and a line feed. The answer is fields that end in a NUL, which is in none of them:
 // "ok", pid, parent, start, uid and whether the arguments were cut, then name, program, directory and each argument; or
 // "gone", or "error" and why. Then it closes.
 type Peek struct {
 	Allowed func(uid uint32) bool // who may ask
-	Idle    time.Duration         // end when nobody has asked for so long, for systemd starts us again; 0: never
 	Log     *slog.Logger
 }
 
-// Serve answers on l until ctx ends or nobody asks any more, and closes it.
+// Serve answers on l until ctx ends, and closes it.
 func (p *Peek) Serve(ctx context.Context, l *net.UnixListener) error {
-	stop := context.AfterFunc(ctx, func() { l.SetDeadline(time.Unix(1, 0)) }) // wakes Accept
+	stop := context.AfterFunc(ctx, func() { l.Close() }) // which ends Accept
 	defer stop()
 	defer l.Close()
 	for {
-		if p.Idle > 0 {
-			if err := l.SetDeadline(time.Now().Add(p.Idle)); err != nil {
-				return err
-			}
-		}
-		if ctx.Err() != nil { // after the deadline is set: it may have taken the place of the one that wakes us
-			return nil
-		}
 		c, err := l.AcceptUnix()
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		if err != nil && ctx.Err() != nil {
 			return nil
-		case err != nil:
+		}
+		if err != nil {
 			return fmt.Errorf("peek: %w", err)
 		}
 		if err := p.answer(ctx, c); err != nil {
