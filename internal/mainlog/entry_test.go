@@ -41,6 +41,7 @@ func shown(e *mainlog.Event) string {
 	add("subject", e.Subject)
 	add("ref", e.Reference)
 	add("command", e.Command)
+	add("args", e.Arguments)
 	add("temporary", e.Temporary)
 	add("cause", e.Cause)
 	add("rule", e.Rule)
@@ -71,7 +72,10 @@ var entryCases = []struct{ text, want string }{
 		`arrived: id=1xVTUR-000673-1J ident=Debian-exim proto=local from=<> size=365 msgid=E1xVTUR-000673-1J@example.net made=true ref=1xVTqk-0006Eo-14`},
 	{`1xVTUR-000673-1J (= b2@example.org H=mail.example.org [192.0.2.7] P=esmtp S=5`,
 		`arrived, told that it was refused: id=1xVTUR-000673-1J client=192.0.2.7 ptr=mail.example.org helo=mail.example.org proto=esmtp from=<b2@example.org> size=5`},
-	{`cwd=/home/site/public_html 5 args: /usr/sbin/sendmail -t -i`, `command line: command=/home/site/public_html`},
+	{`cwd=/home/site/public_html 5 args: /usr/sbin/sendmail -t -i`, `command line: command=/home/site/public_html args=/usr/sbin/sendmail -t -i`},
+	{`cwd=/home/a/x 4 args: /home/b/y 2 args: /usr/sbin/sendmail -t`, `command line: command=/home/a/x args=/home/b/y 2 args: /usr/sbin/sendmail -t`},
+	{`cwd=/home/a b 1 args: sendmail`, `command line: command=/home/a b args=sendmail`},
+	{`cwd=/home/a`, `command line: command=/home/a`},
 	{`1xVTqk-0006Eo-14 F=<nobody@example.net> rejected by non-SMTP ACL: rule=nobody.N1 id=1vK3n8QZ4t: uid=65534`,
 		`rejected local submission: id=1xVTqk-0006Eo-14 from=<nobody@example.net> cause=our rule rule=nobody.N1 decision=1vK3n8QZ4t reason=rule=nobody.N1 id=1vK3n8QZ4t: uid=65534`},
 	{`U=nobody rejected connection in "connect" ACL: no`, `rejected at connect: ident=nobody cause=other reason=no`},

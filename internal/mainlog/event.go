@@ -49,6 +49,7 @@ type Event struct {
 	Reference string // the message that a bounce is about
 	Size      int64
 	Command   string // what the client said, of ProtocolError, SyntaxError, SyncError; the working directory of CommandLine
+	Arguments string // of CommandLine, as Exim writes them: those with blanks in quotes, which are not escaped within
 
 	Rule     string // of our own refusal
 	Decision string // its id

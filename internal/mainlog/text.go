@@ -15,7 +15,7 @@ func understand(e *Event, s string) {
 	*e = Event{Text: s, PID: e.PID, ID: e.ID, stamp: e.stamp, File: e.File, Line: e.Line}
 	e.Kind = remark(s)
 	if e.Kind == CommandLine {
-		e.Command = workingDirectory(s)
+		e.Command, e.Arguments = commandLine(s)
 	}
 	if e.Kind != Unknown {
 		return
@@ -96,11 +96,12 @@ func old(e *Event, s string) bool {
 	return false
 }
 
-// workingDirectory reads "cwd=/srv/www 4 args: ...".
-func workingDirectory(s string) string {
-	dir, _, _ := strings.Cut(strings.TrimPrefix(s, "cwd="), " args: ")
+// commandLine reads "cwd=/srv/www 4 args: /usr/sbin/sendmail -t ...". Where the folder's name has such words itself, the first
+// count: what is shown is then a folder above it, and never somebody else's.
+func commandLine(s string) (dir, args string) {
+	dir, args, _ = strings.Cut(strings.TrimPrefix(s, "cwd="), " args: ")
 	if n := strings.LastIndexByte(dir, ' '); n >= 0 {
 		dir = dir[:n]
 	}
-	return dir
+	return dir, args
 }
