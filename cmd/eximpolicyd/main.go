@@ -86,7 +86,7 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), testCommand(), replayCommand(), askCommand(), smtpCommand(), explainCommand(), statusCommand(), topCommand(),
+	root.AddCommand(serveCommand(), checkCommand(), testCommand(), replayCommand(), askCommand(), smtpCommand(), explainCommand(), statusCommand(), topCommand(), newTrace(),
 		listsCommand(), banCommand(), allowCommand(), forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), peekCommand(), versionCommand())
 	return root
 }

@@ -1,0 +1,84 @@
+package trace
+
+import (
+	"strings"
+
+	"eximpolicyd/internal/mainlog"
+)
+
+// note is what the daemon said of the sender of a message: in Exim's log, "eximpolicyd: stage=NOT_SMTP ...", or in its own as
+// the journal has it, "msg=decision stage=NOT_SMTP ...". Only Exim and the daemon write such a line.
+type note struct {
+	id                        string // of the message
+	account, uid, dir, script string
+}
+
+// readNote reads one; a line that says nothing of a sender is none.
+func readNote(e *mainlog.Event) (n note, ok bool) {
+	text, exims := strings.CutPrefix(e.Text, "eximpolicyd: ")
+	if !exims && !strings.HasPrefix(text, "msg=decision ") {
+		return n, false
+	}
+	n.id = e.ID
+	for text != "" {
+		var name, value string
+		if name, value, text = nextWord(text); value == "" {
+			continue
+		}
+		switch name {
+		case "queue_id":
+			n.id = value
+		case "account":
+			n.account = value
+		case "uid", "client_uid":
+			n.uid = value
+		case "cwd", "directory":
+			n.dir = value
+		case "script":
+			n.script = value
+		}
+	}
+	n.id = strings.Clone(n.id)
+	return n, n.id != "" && (n.account != "" || n.uid != "" || n.dir != "" || n.script != "")
+}
+
+// nextWord reads name=value at the start of a text, as slog and acl write it: a value with a blank is quoted.
+func nextWord(s string) (name, value, rest string) {
+	s = strings.TrimLeft(s, " ")
+	eq := strings.IndexAny(s, "= ")
+	if eq < 0 {
+		return "", "", ""
+	}
+	if s[eq] == ' ' {
+		return "", "", s[eq:]
+	}
+	name, s = s[:eq], s[eq+1:]
+	if s == "" || s[0] != '"' {
+		value, rest, _ = strings.Cut(s, " ")
+		return name, keep(value), rest
+	}
+	end := 1
+	for ; end < len(s) && s[end] != '"'; end++ {
+		if s[end] == '\\' {
+			end++
+		}
+	}
+	end = min(end, len(s))
+	return name, keep(mainlog.Unescape(s[1:end])), s[min(end+1, len(s)):]
+}
+
+// complete adds to a message what the note says of its sender, which is surer than what lines nearby do.
+func (n *note) complete(m *Message) {
+	if n.account != "" && !m.LoggedIn {
+		m.Account = n.account
+	}
+	if n.uid != "" {
+		m.UID = n.uid
+	}
+	if n.dir != "" {
+		m.Directory, m.Guess = n.dir, false
+	}
+	if n.script != "" {
+		m.Script = n.script
+	}
+}

@@ -1,0 +1,105 @@
+package trace
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const columns = 80
+
+// page is a text that is being written, in lines of at most 80 columns, with nothing in it that a terminal obeys.
+type page struct{ *bufio.Writer }
+
+func newPage(out io.Writer) *page { return &page{bufio.NewWriter(out)} }
+
+func (w *page) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+
+// hang writes a text behind a label, all lines but the first indented as far. A word that is too long is broken.
+func (w *page) hang(label, text string) {
+	indent := strings.Repeat(" ", utf8.RuneCountInString(label))
+	line, at, room := label, len(indent), columns-len(indent)
+	for i, word := range strings.Fields(Printable(text)) {
+		long := utf8.RuneCountInString(word)
+		if i > 0 && at+1+long > columns {
+			w.line("%s", line)
+			line, at = indent, len(indent)
+		} else if i > 0 {
+			line, at = line+" ", at+1
+		}
+		for runes := []rune(word); long > room; runes = []rune(word) {
+			w.line("%s%s", line, string(runes[:room]))
+			word, line, long = string(runes[room:]), indent, long-room
+			at = len(indent)
+		}
+		line, at = line+word, at+long
+	}
+	w.line("%s", strings.TrimRight(line, " "))
+}
+
+// Printable makes one line of a text that somebody chose: what is not printable, to a terminal or to the eye, is escaped as Go
+// does, and a long text is cut.
+func Printable(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
+}
+
+func minute(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+func many(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	if strings.HasSuffix(thing, "y") {
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(thing, "y"))
+	}
+	if strings.HasSuffix(thing, "s") {
+		return fmt.Sprintf("%d %ses", n, thing)
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// octets writes a size in at most 7 columns.
+func octets(n int64) string {
+	switch {
+	case n < 10_000:
+		return strconv.FormatInt(n, 10)
+	case n < 10_000_000:
+		return fmt.Sprintf("%d kB", n/1000)
+	case n < 10_000_000_000:
+		return fmt.Sprintf("%d MB", n/1_000_000)
+	}
+	return fmt.Sprintf("%d GB", n/1_000_000_000)
+}
+
+// percent writes a share, empty if there is nothing to share.
+func percent(part, all int) string {
+	if all == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(100*float64(part)/float64(all), 'f', 1, 64) + "%"
+}
