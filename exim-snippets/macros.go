@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// builtAlways are the features that every build of the Debian packages has (the
-// light one lacks PROXY, but has its variables through SOCKS). What is not
-// named here is left out of the written-out forms: an ACL file cannot ask Exim
+// builtByDebian are the features that every build of the Debian packages has (the
+// light one lacks PROXY, but has its variables through SOCKS). What a flavour
+// does not name is left out of its written-out form: an ACL file cannot ask Exim
 // how it was built, and an unknown variable is a 451 for all mail.
-func builtAlways() []string { return []string{"_HAVE_PROXY"} }
+func builtByDebian() []string { return []string{"_HAVE_PROXY"} }
 
 // macroTable is what Exim knows after reading the macros, in their order.
 type macroTable []macro
@@ -19,7 +19,7 @@ type macro struct{ name, value string }
 // parseMacros reads the lines Exim's preprocessor would: definitions with
 // continuation lines, comments, and .ifdef/.else/.endif without nesting. A
 // value keeps its line breaks, so that the written-out form can be read too.
-func parseMacros(text string) macroTable {
+func parseMacros(text string, built []string) macroTable {
 	var table macroTable
 	taken, inside := true, false
 	lines := strings.Split(text, "\n")
@@ -28,7 +28,7 @@ func parseMacros(text string) macroTable {
 		switch {
 		case strings.HasPrefix(line, ".ifdef "):
 			inside = true
-			taken = slices.Contains(builtAlways(), strings.TrimPrefix(line, ".ifdef "))
+			taken = slices.Contains(built, strings.TrimPrefix(line, ".ifdef "))
 		case line == ".else" && inside:
 			taken = !taken
 		case line == ".endif":

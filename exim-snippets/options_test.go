@@ -51,7 +51,7 @@ func TestAPathThatEximWouldReadOtherwiseIsRefused(t *testing.T) {
 }
 
 func TestOptionsReachEveryText(t *testing.T) {
-	for _, flavour := range Flavours() {
+	for _, flavour := range All() {
 		files, err := Render(flavour, Options{Socket: "/srv/p/door", Timeout: "7s", Dir: "/opt/exim"})
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func TestOptionsReachEveryText(t *testing.T) {
 
 func TestAnUnknownFlavourNamesThoseThatExist(t *testing.T) {
 	_, err := Render("postfix", Options{})
-	if err == nil || !strings.Contains(err.Error(), "stock, debian-split, debian-unsplit") {
+	if err == nil || !strings.Contains(err.Error(), "stock, debian-split, debian-unsplit, cpanel, directadmin") {
 		t.Error(err)
 	}
 }

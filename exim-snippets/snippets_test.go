@@ -66,7 +66,7 @@ func request(t *testing.T, flavour string) [][2]string {
 }
 
 func TestTheRequestNamesAreThoseOfTheProtocol(t *testing.T) {
-	for _, flavour := range Flavours() {
+	for _, flavour := range All() {
 		var got []string
 		for _, p := range request(t, flavour) {
 			got = append(got, p[0])
@@ -93,7 +93,7 @@ var bare = regexp.MustCompile(`^(exim_acl|1|0|\$acl_arg1|\$pid|\$sender_host_por
 var quoted = regexp.MustCompile(`^\$\{quote:\$\{length_([0-9]+):.*\}\}$`)
 
 func TestEveryValueIsQuotedAndCutInsideTheQuoteUnlessItIsANumber(t *testing.T) {
-	for _, flavour := range Flavours() {
+	for _, flavour := range All() {
 		size := len("\n")
 		for _, p := range request(t, flavour) {
 			name, value := p[0], p[1]
@@ -130,6 +130,9 @@ func TestTheFailStringIsItselfACall(t *testing.T) {
 			"  {${readsocket{EXIMPOLICYD_SOCKET}{reset}{1s}{ }{}}}}\n",
 		"debian-split": "EXIMPOLICYD_ASK = ${readsocket{EXIMPOLICYD_SOCKET}{EXIMPOLICYD_REQUEST}{EXIMPOLICYD_TIMEOUT}{ }\\\n" +
 			"  {${readsocket{EXIMPOLICYD_SOCKET}{reset}{1s}{ }{}}}}\n",
+		"cpanel": "EXIMPOLICYD_ASK = ${readsocket{EXIMPOLICYD_SOCKET}{EXIMPOLICYD_REQUEST}{EXIMPOLICYD_TIMEOUT}{ }\\\n" +
+			"  {${readsocket{EXIMPOLICYD_SOCKET}{reset}{1s}{ }{}}}}\n",
+		"directadmin":    "\\n\\n}{3s}{ }\\\n  {${readsocket{/run/eximpolicyd/policy.sock}{reset}{1s}{ }{}}}}",
 		"debian-unsplit": "\\n\\n}{3s}{ }\\\n  {${readsocket{/run/eximpolicyd/policy.sock}{reset}{1s}{ }{}}}}",
 	} {
 		if !strings.Contains(whole(t, flavour), want) {
@@ -142,7 +145,7 @@ func TestNoTextAcceptsDiscardsOrUsesAnAnswerAsAName(t *testing.T) {
 	field := regexp.MustCompile(`\$\{extract\{[a-z]+\}\{\$acl_m_eximpolicyd\}`)
 	allowed := regexp.MustCompile(`^\s*(warn |deny |defer |drop )?\s*` +
 		`(condition|message|log_message|logwrite|add_header|control|delay|set acl_[cm]_eximpolicyd_tag)\s*=`)
-	for _, flavour := range Flavours() {
+	for _, flavour := range All() {
 		for line := range strings.Lines(whole(t, flavour)) {
 			if strings.Contains(line, "discard") {
 				t.Errorf("%s: discard: %s", flavour, line)
@@ -165,7 +168,7 @@ func TestTheACLIsCalledOnlyByRequireAndWarn(t *testing.T) {
 	start := regexp.MustCompile(`(?m)^\s*(accept|require|warn|deny|defer|drop|discard)\b`)
 	want := map[string]string{"CONNECT": "require", "HELO": "require", "MAIL": "require", "RCPT": "require",
 		"DATA": "require", "NOT_SMTP": "require", "QUIT": "warn", "NOTQUIT": "warn"}
-	for _, flavour := range Flavours() {
+	for _, flavour := range All() {
 		text, got := whole(t, flavour), map[string]string{}
 		for _, m := range call.FindAllStringSubmatchIndex(text, -1) {
 			verbs := start.FindAllStringSubmatch(text[:m[1]], -1)
@@ -182,7 +185,7 @@ func TestNoMacroNameIsPartOfAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := parseMacros(text)
+	table := parseMacros(text, nil)
 	for _, a := range table {
 		for _, b := range table {
 			if a.name != b.name && strings.Contains(a.name, b.name) {
@@ -194,14 +197,14 @@ func TestNoMacroNameIsPartOfAnother(t *testing.T) {
 
 func TestFilesWithoutMacrosHoldNone(t *testing.T) {
 	left := regexp.MustCompile(`EXIMPOLICYD_|@[A-Z_]+@|\.ifdef|\$spam_score`)
-	for _, f := range render(t, "debian-unsplit") {
+	for _, f := range append(render(t, "debian-unsplit"), render(t, "directadmin")...) {
 		if m := left.FindString(f.Text); m != "" {
 			t.Errorf("%s: %q is left", f.Name, m)
 		}
 	}
-	for _, flavour := range Flavours() {
+	for _, flavour := range All() {
 		for _, f := range render(t, flavour) {
-			if m := regexp.MustCompile(`@[A-Z_]+@`).FindString(f.Text + f.Place); m != "" {
+			if m := regexp.MustCompile(`@[A-Z_]+@`).FindString(f.Text + strings.ReplaceAll(f.Place, `line "@`, "")); m != "" {
 				t.Errorf("%s %s: mark %q is left", flavour, f.Name, m)
 			}
 		}
@@ -209,7 +212,7 @@ func TestFilesWithoutMacrosHoldNone(t *testing.T) {
 }
 
 func TestEveryFileOpensAsItsOwnManualPage(t *testing.T) {
-	for _, flavour := range Flavours() {
+	for _, flavour := range All() {
 		for _, f := range render(t, flavour) {
 			base := f.Name[strings.LastIndex(f.Name, "/")+1:]
 			if !strings.HasPrefix(f.Text, "# "+base+" - ") {
@@ -226,11 +229,47 @@ func TestEveryFileOpensAsItsOwnManualPage(t *testing.T) {
 }
 
 func TestOurHeaderFromOutsideGoesBeforeOursIsAdded(t *testing.T) {
-	for _, flavour := range Flavours() {
+	for _, flavour := range All() {
 		text := whole(t, flavour)
 		gone, added := strings.Index(text, "remove_header = X-Eximpolicyd\n"), strings.Index(text, "add_header  =")
 		if gone < 0 || added < gone {
 			t.Errorf("%s: removed at %d, added at %d", flavour, gone, added)
 		}
+	}
+}
+
+// What cPanel's builder does to text in its sections and blocks, none of ours may invite.
+func TestNoTextOfCPanelHasAWordThatItsBuilderRewrites(t *testing.T) {
+	forbidden := regexp.MustCompile(`verify\s*=\s*sender|senderverifybypass|sender/callout|(?m)^\s*spam\s*=|malware|\[\s*%|\[@`)
+	option := regexp.MustCompile(`^\.include /\S+$`)
+	for _, f := range render(t, "cpanel") {
+		if m := forbidden.FindString(f.Text); m != "" {
+			t.Errorf("%s: %q", f.Name, m)
+		}
+		if strings.HasPrefix(f.Name, "exim.conf.local.") {
+			for line := range strings.Lines(f.Text) {
+				if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") && !option.MatchString(line) {
+					t.Errorf("%s: the builder would take this for an option of the panel's: %s", f.Name, line)
+				}
+			}
+		}
+		if name, is := strings.CutPrefix(f.Name, "acls/"); is {
+			block, file, _ := strings.Cut(name, "/")
+			if !strings.HasPrefix(block, "ACL_") || !strings.HasPrefix(file, "custom_") || !strings.Contains(f.Place, "acl_"+file+"=1") {
+				t.Errorf("%s is switched on by: %s", f.Name, f.Place)
+			}
+		}
+	}
+}
+
+func TestEveryFlavourSaysWhatIsDoneAfterItsFilesAreInPlace(t *testing.T) {
+	for _, flavour := range All() {
+		steps := Steps(flavour, "/opt/x")
+		if len(steps) < 2 || strings.Contains(strings.Join(steps, ""), "@DIR@") {
+			t.Errorf("%s: %q", flavour, steps)
+		}
+	}
+	if Steps("postfix", "") != nil {
+		t.Error("steps for a flavour that does not exist")
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ func snippetsCommand() *cobra.Command {
 		Use:   "snippets --flavour NAME",
 		Short: "print what Exim's configuration needs to ask the daemon",
 		Long: `Print the files of one flavour of Exim configuration, each under its name and the place it goes to, or write them
-below --dir. Flavours: ` + strings.Join(eximsnippets.Flavours(), ", ") + `.`,
+below --dir, and then the steps that are left for the administrator. Flavours: ` + strings.Join(eximsnippets.All(), ", ") + `.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir != "" {
@@ -52,11 +53,11 @@ below --dir. Flavours: ` + strings.Join(eximsnippets.Flavours(), ", ") + `.`,
 					return err
 				}
 			}
-			return nil
+			return printSteps(cmd.OutOrStdout(), flavour, dir)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&flavour, "flavour", "", "`NAME` of the flavour: "+strings.Join(eximsnippets.Flavours(), ", "))
+	f.StringVar(&flavour, "flavour", "", "`NAME` of the flavour: "+strings.Join(eximsnippets.All(), ", "))
 	f.StringVar(&dir, "dir", "", "write the files below this `FOLDER`")
 	f.StringVar(&socket, "socket", eximsnippets.DefaultSocket, "`PATH` of the daemon's socket")
 	f.StringVar(&timeout, "timeout", eximsnippets.DefaultTimeout, "what one question may cost, whole `SECONDS` with their unit")
@@ -64,4 +65,17 @@ below --dir. Flavours: ` + strings.Join(eximsnippets.Flavours(), ", ") + `.`,
 		return cmd
 	}
 	return cmd
+}
+
+// printSteps writes what is done after the files are in place; a shell and Exim read the lines as comments.
+func printSteps(out io.Writer, flavour, dir string) error {
+	if _, err := fmt.Fprintln(out, "# ===== then"); err != nil {
+		return err
+	}
+	for i, step := range eximsnippets.Steps(flavour, dir) {
+		if _, err := fmt.Fprintf(out, "# %d. %s\n", i+1, step); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -107,16 +107,11 @@ func (s *Site) place(below, dir string) error {
 	return nil
 }
 
-// installStock is Exim's default configuration with the four lines that the
-// snippets' places ask for.
-func (s *Site) installStock() error {
+// ownConfiguration is Exim's default configuration with this site's domains, lists, router and mailboxes.
+func (s *Site) ownConfiguration() (string, error) {
 	conf, err := readExample()
 	if err != nil {
-		return err
-	}
-	const dir = "/etc/exim4"
-	if err := s.place("etc-exim4", dir); err != nil {
-		return err
+		return "", err
 	}
 	for _, r := range [][2]string{
 		{"domainlist local_domains = @\n", "domainlist local_domains = @ : " + s.cfg.LocalDomains + "\n"},
@@ -127,9 +122,28 @@ func (s *Site) installStock() error {
 			"\nlog_selector = " + logSelector + "\n"},
 	} {
 		if strings.Count(conf, r[0]) != 1 {
-			return fmt.Errorf("rig: %s has not one %q", example, r[0])
+			return "", fmt.Errorf("rig: %s has not one %q", example, r[0])
 		}
 		conf = strings.Replace(conf, r[0], r[1], 1)
+	}
+	return conf, inserts(&conf, [][3]string{
+		{"begin acl", "primary_hostname = " + Domain + "\nkeep_environment =\n" + s.mainLines(), ""},
+		{"begin routers", "", foreignRouter},
+		{"begin transports", "", s.foreignTransport()},
+		{"begin authenticators", "", authenticator},
+	})
+}
+
+// installStock is Exim's default configuration with the four lines that the
+// snippets' places ask for.
+func (s *Site) installStock() error {
+	conf, err := s.ownConfiguration()
+	if err != nil {
+		return err
+	}
+	const dir = "/etc/exim4"
+	if err := s.place("etc-exim4", dir); err != nil {
+		return err
 	}
 	include := func(name string) string {
 		if s.cfg.Without {
@@ -138,12 +152,9 @@ func (s *Site) installStock() error {
 		return ".include " + dir + "/eximpolicyd-" + name + ".inc\n"
 	}
 	err = inserts(&conf, [][3]string{
-		{"begin acl", include("main") + "primary_hostname = " + Domain + "\nkeep_environment =\n" + s.mainLines(), include("acl") + s.cfg.ACL},
+		{"begin acl", include("main"), include("acl") + s.cfg.ACL},
 		{"acl_check_rcpt:", "", include("rcpt")},
 		{"acl_check_data:", "", include("data")},
-		{"begin routers", "", foreignRouter},
-		{"begin transports", "", s.foreignTransport()},
-		{"begin authenticators", "", authenticator},
 	})
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 // Config says what a site is like. The zero value but for Flavour and Socket is
 // the packaged configuration with our snippets.
 type Config struct {
-	Flavour string // one of eximsnippets.Flavours
+	Flavour string // one of eximsnippets.All
 	// Without leaves the snippets out: the site as it was before.
 	Without bool
 	// Socket is the daemon's; empty means SocketPath of the site.
@@ -32,6 +32,8 @@ type Config struct {
 	LocalDomains string
 	// Edit changes each snippet as an administrator might; nil leaves them byte for byte.
 	Edit func(text string) string
+	// Switches are settings of a panel's: senderverify or callouts for cPanel, each 0 or 1.
+	Switches map[string]int
 	// Queue keeps accepted mail in the queue instead of delivering it.
 	Queue bool
 	// TLS offers STARTTLS, with a certificate that nobody knows. Not for stock: its ciphers are written for OpenSSL,
@@ -98,6 +100,7 @@ func (s *Site) build() error {
 	}
 	install := map[string]func() error{
 		"stock": s.installStock, "debian-split": s.installSplit, "debian-unsplit": s.installUnsplit,
+		"cpanel": s.installCPanel, "directadmin": s.installDirectAdmin,
 	}[s.cfg.Flavour]
 	if install == nil {
 		return fmt.Errorf("rig: no flavour %q", s.cfg.Flavour)
@@ -110,7 +113,7 @@ func (s *Site) build() error {
 		return err
 	}
 	s.ns = ns
-	if s.cfg.Flavour != "stock" {
+	if strings.HasPrefix(s.cfg.Flavour, "debian-") {
 		if out, err := s.Run("update-exim4.conf", "--verbose"); err != nil {
 			return fmt.Errorf("rig: update-exim4.conf: %w\n%s", err, out)
 		}
