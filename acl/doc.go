@@ -5,7 +5,7 @@
 //
 // Exim asks from its ACLs by ${readsocket} on one Unix stream socket, /run/eximpolicyd/policy.sock (directory 0750,
 // socket 0660, group of the mail server). One connection is one request and one reply; the daemon closes. It has the
-// shape of Postfix's policy delegation protocol, with quoted values. This comment is the only description of it.
+// shape of Postfix's policy delegation protocol, with quoted values. This is its only description.
 //
 // # Request
 //

@@ -14,6 +14,7 @@ need unbound unbound
 need dig dnsutils
 need nft nftables
 need ipset ipset
+need mandoc mandoc
 if [ "${1:-}" = peers ]; then
 	need rspamd rspamd
 	need postfwd2 postfwd

@@ -30,8 +30,9 @@ func allowCommand() *cobra.Command {
 	a.flags(cmd)
 	list := &cobra.Command{
 		Use: "list", Short: "show the allowed networks", Args: cobra.NoArgs,
-		Long: `Show every network that is let in whatever the rules say. Those of exempt.allow stand in the configuration, and not here.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.list(cmd.OutOrStdout()) },
+		Long:    `Show every network that is let in whatever the rules say. Those of exempt.allow stand in the configuration, and not here.`,
+		Example: "  eximpolicyd allow list",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.list(cmd.OutOrStdout()) },
 	}
 	formatFlag(list, &a.format, "table", "json", "plain")
 	add := &cobra.Command{
@@ -41,6 +42,8 @@ func allowCommand() *cobra.Command {
 
 The exit code is 0 if that is in force and on the disk, and 75 if it is in force and not saved: a restart would forget
 it. It is then tried again until it is.`,
+		Example: `  eximpolicyd allow add 192.0.2.7 --because "a customer's new relay"
+  eximpolicyd allow add 2001:db8:0:1::/64 --for 7d`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.add(cmd.OutOrStdout(), cmd.ErrOrStderr(), args)
@@ -52,8 +55,9 @@ it. It is then tried again until it is.`,
 	f.BoolVar(&a.force, "force", false, "allow networks wider than /8 of IPv4 and /16 of IPv6, too")
 	cmd.AddCommand(list, add, &cobra.Command{
 		Use: "remove ADDRESS|PREFIX...", Short: "let the rules judge exactly this network again",
-		Long: `Take back what allow add did for exactly this network. The exit code is 1 if it was not allowed.`,
-		Args: cobra.MinimumNArgs(1),
+		Long:    `Take back what allow add did for exactly this network. The exit code is 1 if it was not allowed.`,
+		Example: "  eximpolicyd allow remove 192.0.2.7",
+		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.remove(cmd.OutOrStdout(), cmd.ErrOrStderr(), args)
 		},

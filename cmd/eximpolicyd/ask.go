@@ -25,7 +25,7 @@ func askCommand() *cobra.Command {
 		Use:   "ask NAME=VALUE...",
 		Short: "ask the running daemon, as Exim does",
 		Long: `Send one request to the running daemon and print its reply. The names are those of the wire protocol
-(go doc ./acl). The daemon answers only uids of listen.peers: run it as root, as Exim's user or as the daemon's.`,
+(eximpolicyd-protocol(7)). The daemon answers only uids of listen.peers: run it as root, as Exim's user or as the daemon's.`,
 		Example: `  eximpolicyd ask protocol_state=RCPT client_address=203.0.113.7 helo_name=localhost recipient=a@example.com`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

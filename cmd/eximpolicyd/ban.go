@@ -91,7 +91,8 @@ func (b *banner) removeCommand() *cobra.Command {
 		Short: "lift the bans of exactly this network",
 		Long: `Lift every ban of exactly this network, yours and those of rules, with their levels and with what is counted of it: else
 the next bad recipient would ban it again. A ban of a network around it stays; the exit code is 1 if there was none.`,
-		Args: cobra.MinimumNArgs(1),
+		Example: "  eximpolicyd ban remove 192.0.2.7",
+		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return b.remove(cmd.OutOrStdout(), cmd.ErrOrStderr(), args)
 		},

@@ -35,7 +35,7 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check NAME=VALUE...",
 		Short: "judge one request, or a file of them, and show every rule",
-		Long: `Judge a request with the names of the wire protocol (go doc ./acl) as a session of one recipient up to its
+		Long: `Judge a request with the names of the wire protocol (eximpolicyd-protocol(7)) as a session of one recipient up to its
 protocol_state, RCPT if none is given, stopping at the first stage that refuses. A name that is not given is a
 fact that is not known. helo_history=a,b are greetings before this one, client_name= is a confirmed PTR.
 
@@ -95,7 +95,7 @@ func (c *checker) run(cmd *cobra.Command, args []string) error {
 	}
 	d, err := c.judge(pairs)
 	if err != nil {
-		return fail(exData, "go doc ./acl lists the names and their values", "%w", err)
+		return fail(exData, "eximpolicyd man protocol lists the names and their values", "%w", err)
 	}
 	if c.json {
 		return json.NewEncoder(c.out).Encode(d)

@@ -19,6 +19,7 @@ func configCommand() *cobra.Command {
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "default", Short: "print a configuration with every key, its default and what it does", Args: cobra.NoArgs,
+			Example: "  eximpolicyd config default >eximpolicyd.toml",
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				_, err := fmt.Fprint(cmd.OutOrStdout(), config.DefaultText(policy.Table()))
 				return err
@@ -26,6 +27,7 @@ func configCommand() *cobra.Command {
 		},
 		&cobra.Command{
 			Use: "check FILE", Short: "tell every mistake of a configuration, with line and column", Args: cobra.ExactArgs(1),
+			Example: "  eximpolicyd config check /etc/eximpolicyd/eximpolicyd.toml && systemctl reload eximpolicyd",
 			RunE: func(cmd *cobra.Command, args []string) error {
 				c, err := load(args[0])
 				if err != nil {

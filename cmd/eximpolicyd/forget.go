@@ -21,6 +21,9 @@ func forgetCommand() *cobra.Command {
 its uid): counters, bans, that it is allowed, and decisions about it, in memory and on the disk. It says what was removed.
 
 What is known of a larger network stays, and so does the daemon's log. The exit code is 1 if nothing was remembered.`,
+		Example: `  eximpolicyd forget 192.0.2.7
+  eximpolicyd forget 2001:db8:0:1::/64
+  eximpolicyd forget --account anna`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := control.Request{Request: control.Forget}

@@ -37,6 +37,8 @@ If no daemon runs, the lists of the configuration are tested now. Run it as root
 
 The exit code is 0 if every list is ok and 69 if one is not, so that cron tells you with
     eximpolicyd lists >/dev/null`,
+		Example: `  eximpolicyd lists
+  eximpolicyd lists --json | jq -r '.[] | select(.state != "ok").zone'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l.now = time.Now()

@@ -88,12 +88,15 @@ func command() *cobra.Command {
 	}
 	root.AddCommand(serveCommand(), checkCommand(), testCommand(), replayCommand(), askCommand(), smtpCommand(), explainCommand(), statusCommand(), topCommand(), newTrace(),
 		listsCommand(), banCommand(), allowCommand(), forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), peekCommand(), versionCommand())
+	root.AddCommand(manCommand(), completionCommand())
+	completeFiles(root)
 	return root
 }
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "print the version", Args: cobra.NoArgs,
+		Example: "  eximpolicyd version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "eximpolicyd %s (%s %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
@@ -101,8 +104,11 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// release is the version of the source; a build from a tagged module knows better.
-const release = "0.1.0"
+// release is the version of the source; a build from a tagged module knows better, and make VERSION= says another. Its day
+// is that of the manual.
+var release = "0.1.0"
+
+const released = "2026-11-25"
 
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {

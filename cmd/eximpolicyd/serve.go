@@ -52,6 +52,8 @@ func serveCommand() *cobra.Command {
 in force and says why. While a file named bypass stands beside the socket, every answer is "no opinion".
 
 Without --config, ` + defaultConfig + ` is read, or the embedded defaults, which observe everything.`,
+		Example: `  eximpolicyd serve
+  eximpolicyd serve --config strict.toml --dry-run --no-dns --socket /run/eximpolicyd/policy.sock`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.OutOrStdout()) },
 	}

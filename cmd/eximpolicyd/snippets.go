@@ -20,6 +20,8 @@ func snippetsCommand() *cobra.Command {
 		Short: "print what Exim's configuration needs to ask the daemon",
 		Long: `Print the files of one flavour of Exim configuration, each under its name and the place it goes to, or write them
 below --dir, and then the steps that are left for the administrator. Flavours: ` + strings.Join(eximsnippets.All(), ", ") + `.`,
+		Example: `  eximpolicyd snippets --flavour debian-unsplit
+  eximpolicyd snippets --flavour stock --dir /etc/exim`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir != "" {

@@ -30,7 +30,8 @@ func stateCommand() *cobra.Command {
 		Short: "write everything that is remembered, as lines of JSON",
 		Long: `Write the bans, the allowed networks and the counters of the running daemon as lines of JSON, to a file that replaces an
 older one when it is whole, or to standard output. It has addresses of clients: the file is for its owner only.`,
-		Args: cobra.MaximumNArgs(1),
+		Example: "  eximpolicyd state export old-host.jsonl",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 || args[0] == "-" {
 				_, err := a.save(cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -45,7 +46,8 @@ older one when it is whole, or to standard output. It has addresses of clients: 
 taken in, or nothing: a mistake is told with its line. What is long over is left out.
 
 The exit code is 0 if it is on the disk, and 75 if it is only in memory yet.`,
-		Args: cobra.ExactArgs(1),
+		Example: "  eximpolicyd state import old-host.jsonl",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := readImport(args[0], cmd.InOrStdin())
 			if err != nil {

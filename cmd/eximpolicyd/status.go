@@ -30,6 +30,8 @@ not proven to exist, of which nothing is remembered. Every fault stands at the e
 
 The exit code is 0 if nothing is wrong and 69 if something is, so that cron tells you with
     eximpolicyd status >/dev/null`,
+		Example: `  eximpolicyd status
+  eximpolicyd status --json | jq .faults`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var st control.Status

@@ -36,7 +36,7 @@ func testCommand() *cobra.Command {
 		Use:   "test FILE...",
 		Short: "play policy tests that are written as text",
 		Long: `Play sessions that are written as text with their configuration, what the DNS answers, and what must come back
-(go doc ./internal/scenario). What decides is what decides in serve; nothing is sent to a daemon or to a DNS server,
+(eximpolicyd-scenario(5)). What decides is what decides in serve; nothing is sent to a daemon or to a DNS server,
 nothing is remembered, and time passes as the text says.
 
     -- config --                      the configuration of the cases below; -- dns -- what the DNS answers

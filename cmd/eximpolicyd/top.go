@@ -23,6 +23,8 @@ q quits, p pauses, tab and 1 to 4 choose what is looked at, the arrows scroll, ?
 was last seen stays, and it is asked again and again.
 
 Where the output is no terminal, or with --once, it is printed once as text, with what was counted since the daemon was started.`,
+		Example: `  eximpolicyd top
+  eximpolicyd top --once`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if interval < top.Shortest || interval > top.Longest {

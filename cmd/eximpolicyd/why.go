@@ -25,7 +25,8 @@ and what is counted of the client and of the networks around it.
 
 The exit code is that of grep: 0 if one of the bans is in force and refuses, and no allowed network covers what was asked
 about; else 1. A ban refuses if neither it nor its rule nor the whole daemon only observes.`,
-		Args: cobra.ExactArgs(1),
+		Example: "  eximpolicyd ban why 192.0.2.7",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := network(cmd.ErrOrStderr(), args[0])
 			if err != nil {

@@ -2,6 +2,10 @@
 // answers, a session, and what must come back. It decides as serve does, with the same decider, a memory of its own and a
 // clock that the text moves; no daemon, no Exim, no DNS server but one of its own on the loopback address.
 //
+// # A scenario
+//
+// A scenario is a configuration, what the DNS answers, a session, and what must come back:
+//
 //	# Whoever greets with our name is refused.
 //	-- config --
 //	own.names = ["mx.example.org"]
@@ -22,7 +26,7 @@
 //
 //	-- config --      eximpolicyd.toml, word for word; [listen], [log], [state] and dns.servers are not looked at
 //	-- dns --         what the DNS answers; every other name is missing
-//	-- exim --        name=value words that stand in every request, as in go doc ./acl: primary_hostname=mx.example.org
+//	-- exim --        name=value words that stand in every request, as in eximpolicyd-protocol(7): primary_hostname=mx.example.org
 //	-- case NAME --   one session, or several; the memory begins empty
 //
 // Lines of dns, of which the lists have to be in the configuration:
