@@ -45,6 +45,7 @@ type Settings struct {
 // Server answers Exim on a Unix socket. One connection is one request and one reply. Make it with NewServer.
 type Server struct {
 	settings   atomic.Pointer[Settings]
+	socket     string
 	bypass     string
 	seats      chan struct{}
 	away       chan struct{}
@@ -73,6 +74,7 @@ func NewServer(socket string, seats int, prover Prover, s *Settings) *Server {
 		seats = defaultSeats
 	}
 	srv := &Server{
+		socket: socket,
 		bypass: filepath.Join(filepath.Dir(socket), "bypass"),
 		seats:  make(chan struct{}, seats),
 		away:   make(chan struct{}, turnedAway),
@@ -139,12 +141,15 @@ func (s *Server) admit(c *net.UnixConn) {
 		})
 	default:
 		s.counters.busy.Add(1)
-		s.turnAway(c, "busy", "no free seat, requests are answered with no opinion", "seats", cap(s.seats))
+		s.turnAway(c, busy, "no free seat, requests are answered with no opinion", "seats", cap(s.seats))
 	}
 }
 
 // NotAllowed is the note for a caller whose uid is not in listen.peers.
 const NotAllowed = "not allowed to ask"
+
+// busy is the note for a caller for whom there is no seat.
+const busy = "busy"
 
 // turnAway answers at once, without a seat. The log hears of each kind once a second: a flood must not flood it as well.
 func (s *Server) turnAway(c *net.UnixConn, note, why string, about ...any) {
