@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"eximpolicyd/acl"
+	"eximpolicyd/internal/config"
 	"eximpolicyd/internal/control"
 	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
@@ -28,6 +29,24 @@ func mtaGroups() []string { return []string{"Debian-exim", "exim", "mailnull", "
 
 // maxSocket is what fits sockaddr_un, which Exim fills without a word.
 const maxSocket = 107
+
+// door returns the socket that Exim asks at, systemd's or else our own, and notes its path.
+func (s *server) door(c *config.Listen, log *slog.Logger) (l *net.UnixListener, err error) {
+	if s.handed, err = takeHanded(); err != nil {
+		return nil, err
+	}
+	s.at = c.Socket
+	if l = s.handed.take(policyName, c.Socket); l == nil {
+		return listen(c.Socket, c.Group, log)
+	}
+	if s.at = l.Addr().String(); s.at != c.Socket {
+		log.Warn("systemd listens at another socket than the configuration says; that of its unit counts", "socket", s.at, "listen.socket", c.Socket)
+	}
+	if _, err := os.Stat(s.at); err != nil {
+		log.Warn("this user cannot look into the folder of the socket, and does not see a file named bypass there", "error", err)
+	}
+	return l, nil
+}
 
 // listen opens the socket for Exim's group. A socket that nobody answers on is removed; one that somebody does is left
 // alone.
@@ -66,9 +85,12 @@ func listen(path, group string, log *slog.Logger) (*net.UnixListener, error) {
 // controlSocket is the path of the administrator's socket, beside Exim's.
 func controlSocket(socket string) string { return filepath.Join(filepath.Dir(socket), "control.sock") }
 
-// listenControl opens a socket for root and our own user. Without it mail is judged all the same, so what is wrong with
-// it only stands in the log, and the listener is nil.
-func listenControl(path string, log *slog.Logger) *net.UnixListener {
+// listenControl returns systemd's socket for the administrator, or opens one for root and our own user. Without it mail is
+// judged all the same, so what is wrong with it only stands in the log, and the listener is nil.
+func (s *server) listenControl(path string, log *slog.Logger) *net.UnixListener {
+	if l := s.handed.take(controlName, path); l != nil {
+		return l
+	}
 	err := removeStale(path)
 	if err == nil {
 		old := unix.Umask(0o177) // 0600 from its first moment

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"eximpolicyd/acl"
@@ -35,6 +36,8 @@ type server struct {
 	own            *own                   // likewise; only run and reload look
 	memory         *ledger.Engine
 	inForce        atomic.Pointer[inForce]
+	handed         handed // what systemd listens on for us and nobody has taken yet; only run looks
+	at             string // the socket that Exim asks at
 }
 
 // inForce is what status tells of: a configuration and what was made of it.
@@ -50,6 +53,9 @@ func serveCommand() *cobra.Command {
 		Short: "answer Exim on the socket, in the foreground",
 		Long: `Answer Exim's questions until SIGTERM or SIGINT. SIGHUP reads the configuration again; a bad file leaves the old one
 in force and says why. While a file named bypass stands beside the socket, every answer is "no opinion".
+
+Started by systemd, it takes the sockets named policy and control from it, and tells it when it answers, reads its
+configuration, stops, and lives.
 
 Without --config, ` + defaultConfig + ` is read, or the embedded defaults, which observe everything.`,
 		Example: `  eximpolicyd serve
@@ -97,7 +103,7 @@ func (s *server) run(out io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	l, err := listen(conf.Listen.Socket, conf.Listen.Group, log)
+	l, err := s.door(&conf.Listen, log)
 	if err != nil {
 		return err
 	}
@@ -105,9 +111,10 @@ func (s *server) run(out io.Writer) error {
 		return errors.Join(err, l.Close())
 	}
 	settings.Ledger = s.memory
-	admin := listenControl(controlSocket(conf.Listen.Socket), log)
+	admin := s.listenControl(controlSocket(s.at), log)
+	s.handed.rest(log)
 	s.attach(ctx, conf, settings)
-	srv := acl.NewServer(conf.Listen.Socket, 0, prover, settings)
+	srv := acl.NewServer(s.at, 0, prover, settings)
 	recent := &decisions{Ring: srv.Ring(), state: s.memory.State, log: s.log.Load}
 	recent.load()
 	s.greet(out, conf, settings.Decider)
@@ -115,11 +122,18 @@ func (s *server) run(out io.Writer) error {
 	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen, conf.State) }) // run waits for it; it ends with ctx
 	loops.Go(func() { s.control(ctx, admin, srv, recent) })               // likewise
 	loops.Go(func() { recent.keep(ctx) })                                 // likewise
+	loops.Go(func() { s.watched(ctx, srv.Alive) })                        // likewise
+	s.ready()
 	err = srv.Serve(ctx, l)
 	stop()
 	loops.Wait()
+	return errors.Join(err, s.save(recent))
+}
+
+// save ends what asks the DNS, and keeps for the next daemon what this one remembers.
+func (s *server) save(recent *decisions) error {
 	s.own.Close()
-	err = errors.Join(err, s.asking.Load().Close())
+	err := s.asking.Load().Close()
 	recent.save() // which tells what goes wrong
 	if unsaved := s.memory.Close(); unsaved != nil {
 		s.log.Load().Error("the memory is not saved whole", "error", unsaved)
@@ -136,35 +150,46 @@ func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Serv
 			return
 		case <-hup:
 		}
-		log := s.log.Load()
-		conf, err := load(s.config)
+		s.tell(reloading(), "reads its configuration")
+		old, err := s.reread(ctx, srv, now, kept)
 		if err != nil {
-			log.Error("the configuration is not changed", "error", err)
+			s.log.Load().Error("the configuration is not changed", "error", err)
+			s.tell(daemon.SdNotifyReady, "the configuration is not changed: "+err.Error())
 			continue
 		}
-		if s.socket == "" && conf.Listen.Socket != now.Socket || conf.Listen.Group != now.Group {
-			log.Warn("listen.socket and listen.group change with a restart only", "listening", now.Socket)
-		}
-		settings, err := s.settings(conf, newLog(s.outlet, conf.Log))
-		if err != nil {
-			log.Error("the configuration is not changed", "error", err)
-			continue
-		}
-		if conf.State != kept {
-			log.Warn("[state] changes with a restart only", "dir", stateDir(kept))
-		}
-		settings.Ledger = s.memory
-		s.log.Store(settings.Log)
-		old := s.attach(ctx, conf, settings)
-		srv.Swap(settings)
-		settings.Log.Info("configuration read", "file", s.config, "rules", summary(settings.Decider.Rules))
+		s.ready()
 		if old != nil {
 			pause(ctx, afterwards)
 			if err := old.Close(); err != nil {
-				settings.Log.Error("cannot end what asked the DNS before", "error", err)
+				s.log.Load().Error("cannot end what asked the DNS before", "error", err)
 			}
 		}
 	}
+}
+
+// reread puts the configuration of now into force, and returns what asked the DNS before.
+func (s *server) reread(ctx context.Context, srv *acl.Server, now config.Listen, kept config.State) (old *asking, err error) {
+	log := s.log.Load()
+	conf, err := load(s.config)
+	if err != nil {
+		return nil, err
+	}
+	if s.socket == "" && conf.Listen.Socket != now.Socket || conf.Listen.Group != now.Group {
+		log.Warn("listen.socket and listen.group change with a restart only", "listening", s.at)
+	}
+	settings, err := s.settings(conf, newLog(s.outlet, conf.Log))
+	if err != nil {
+		return nil, err
+	}
+	if conf.State != kept {
+		log.Warn("[state] changes with a restart only", "dir", stateDir(kept))
+	}
+	settings.Ledger = s.memory
+	s.log.Store(settings.Log)
+	old = s.attach(ctx, conf, settings)
+	srv.Swap(settings)
+	settings.Log.Info("configuration read", "file", s.config, "rules", summary(settings.Decider.Rules))
+	return old, nil
 }
 
 // settings puts a configuration into what the door takes.
@@ -245,7 +270,7 @@ func (prover) Started(pid int32) (uint64, error) { return origin.Started(pid) }
 
 // greet tells an operator who starts the daemon by hand what he has.
 func (s *server) greet(out io.Writer, c *config.Config, d *acl.Decider) {
-	socket := c.Listen.Socket
+	socket := s.at
 	fmt.Fprintf(out, "eximpolicyd %s listens on %s\n", version(), socket)
 	enforced := byMode(d.Rules, policy.Enforce)
 	fmt.Fprintf(out, "enforce: %s\n", orNone(enforced))
