@@ -15,6 +15,7 @@ need dig dnsutils
 need nft nftables
 need ipset ipset
 need mandoc mandoc
+need systemd-socket-activate systemd
 if [ "${1:-}" = peers ]; then
 	need rspamd rspamd
 	need postfwd2 postfwd
