@@ -36,7 +36,7 @@ func newTrace() *cobra.Command {
 	f := cmd.PersistentFlags()
 	f.StringVar(&t.zone, "zone", "", "time `ZONE` of stamps that have none, like Europe/Berlin (default: this machine's)")
 	f.BoolVar(&t.json, "json", false, "print a JSON object")
-	cmd.AddCommand(t.topCommand())
+	cmd.AddCommand(t.topCommand(), t.liveCommand())
 	return cmd
 }
 

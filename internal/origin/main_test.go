@@ -17,7 +17,7 @@ import (
 )
 
 // roleVar makes this test binary a child process: connect, mptcp (args: network, address), name, or
-// look (args: a helper's socket, a pid).
+// look (args: a helper's socket, a pid), or holders (args: an inode).
 const roleVar = "EXIMPOLICYD_ORIGIN_ROLE"
 
 const nobody = 65534
@@ -61,6 +61,14 @@ func play(role string, args []string) error {
 		}
 		p, err := Helper(args[0]).Look(context.Background(), int32(pid))
 		fmt.Printf("%q %q %d %d %v\n", p.Exe, p.Dir, p.UID, len(p.Args), err)
+		return nil
+	case "holders":
+		inode, err := strconv.ParseUint(args[0], 10, 32)
+		if err != nil {
+			return err
+		}
+		holders, whole, err := Holders(map[uint32]bool{uint32(inode): true})
+		fmt.Println(len(holders), whole, err)
 		return nil
 	case "name": // each line of the input, quoted, becomes the name of this process
 		fmt.Println("ready")
