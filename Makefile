@@ -4,18 +4,26 @@
 # make bench    the figures of the README, in interleaved pairs
 # make bench-peers  the same requests to rspamd, postfwd, policyd-weight, postgrey, greylistd
 # make fuzz     every fuzz target for FUZZTIME
+# make install  into /usr, or PREFIX=/usr/local; below DESTDIR, if that is set. make uninstall takes it away, but for /etc
+# make deb      bin/eximpolicyd_*.deb, a Debian package
+# make tarball  bin/eximpolicyd-*.tar.gz, for any Linux: a static binary with an install.sh
 
 GO          ?= go
 FUZZTIME    ?= 20s
+B           ?= bin
+VERSION     ?=
+PREFIX      ?= /usr
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED ?= 1
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
-.PHONY: help build run test lint install-tests bench bench-peers fuzz clean
+.PHONY: help build run test lint install-tests bench bench-peers fuzz tree install uninstall deb tarball clean
 help:
 	@sed -n 's/^# //p' Makefile
 
 build:
-	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags=-s -o bin/eximpolicyd ./cmd/eximpolicyd
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags='-s $(if $(VERSION),-X main.release=$(VERSION))' \
+		-o $(B)/eximpolicyd ./cmd/eximpolicyd
 
 run: build
 	@test/run.sh $(ENFORCE)
@@ -27,6 +35,7 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	cd packaging/deb && $(GO) vet . && $(GO) run $(STATICCHECK) .
 
 install-tests:
 	@test/install.sh
@@ -40,6 +49,24 @@ bench-peers:
 
 fuzz:
 	@test/fuzz.sh $(FUZZTIME)
+
+tree: build
+	@GO=$(GO) packaging/tree.sh $(B)/eximpolicyd $(B)/tree
+
+install: tree
+	@DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) $(B)/tree/install.sh
+
+uninstall: tree
+	@DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) $(B)/tree/install.sh --remove
+
+deb: tree
+	@rm -rf $(B)/root
+	@DESTDIR=$(abspath $(B)/root) PREFIX=/usr $(B)/tree/install.sh
+	@cd packaging/deb && $(GO) run . -root $(abspath $(B)/root) -to $(abspath $(B)) -arch $$($(GO) env GOARCH) \
+		-version $$($(abspath $(B)/tree/eximpolicyd) version | cut -d' ' -f2)
+
+tarball: tree
+	@packaging/tarball.sh $(B)/tree $(B)
 
 clean:
 	rm -rf bin run

@@ -16,6 +16,11 @@ need nft nftables
 need ipset ipset
 need mandoc mandoc
 need systemd-socket-activate systemd
+need debootstrap debootstrap
+need lintian lintian
+need file file
+need fish fish
+need zsh zsh
 if [ "${1:-}" = peers ]; then
 	need rspamd rspamd
 	need postfwd2 postfwd

@@ -63,9 +63,9 @@ below --dir, and then the steps that are left for the administrator. Flavours: `
 	f.StringVar(&dir, "dir", "", "write the files below this `FOLDER`")
 	f.StringVar(&socket, "socket", eximsnippets.DefaultSocket, "`PATH` of the daemon's socket")
 	f.StringVar(&timeout, "timeout", eximsnippets.DefaultTimeout, "what one question may cost, whole `SECONDS` with their unit")
-	if err := cmd.MarkFlagRequired("flavour"); err != nil {
-		return cmd
-	}
+	// They fail only for no flag.
+	_ = cmd.RegisterFlagCompletionFunc("flavour", cobra.FixedCompletions(eximsnippets.All(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.MarkFlagRequired("flavour")
 	return cmd
 }
 

@@ -67,6 +67,7 @@ any file is played.`,
 	f.BoolVar(&t.json, "json", false, "print one JSON object a file, a line each")
 	f.BoolVar(&t.update, "update", false, "write what came back in the place of what was expected")
 	f.StringVar(&t.example, "example", "", "print the example of a `POLICY`: "+strings.Join(scenario.Examples(), ", "))
+	_ = cmd.RegisterFlagCompletionFunc("example", cobra.FixedCompletions(scenario.Examples(), cobra.ShellCompDirectiveNoFileComp)) // fails only for no flag
 	return cmd
 }
 
