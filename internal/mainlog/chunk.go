@@ -6,7 +6,10 @@ import (
 )
 
 // parser reads chunks into events. One goroutine has one.
-type parser struct{ stamp stamper }
+type parser struct {
+	stamp stamper
+	open  int // where the entry of a command line starts that goes on in the next line; -1 is none
+}
 
 // parse reads all lines of a chunk. Each becomes an event, belongs to one, or is counted by the reason why not.
 func (p *parser) parse(k *chunk) {
@@ -14,6 +17,7 @@ func (p *parser) parse(k *chunk) {
 	c.Bytes += uint64(len(k.text))
 	c.Cut += uint64(k.long)
 	var f front
+	p.open = -1
 	for at, n := 0, k.line; at < len(k.text); n++ {
 		line, start := k.text[at:], at
 		if end := strings.IndexByte(line, '\n'); end >= 0 {
@@ -30,6 +34,11 @@ func (p *parser) parse(k *chunk) {
 			c.Reasons[Blank]++
 			continue
 		}
+		if p.open >= 0 {
+			c.Reasons[Planted]++
+			p.goesOn(k, line, start)
+			continue
+		}
 		body, shape, valid := p.stamp.read(line, &f)
 		switch {
 		case !shape:
@@ -41,7 +50,34 @@ func (p *parser) parse(k *chunk) {
 			c.Reasons[Continuation]++
 		default:
 			k.add(&f, body, n)
+			if opens(body) && !f.syslog {
+				p.open = start + len(line) - len(body)
+			}
 		}
+	}
+}
+
+// opens reports whether an entry is the first line of a command line's: Exim writes the name of the folder as it is, line ends
+// and all (4.96), in one piece, and the arguments after it.
+func opens(body string) bool {
+	return strings.HasPrefix(body, "cwd=") && !strings.Contains(body, argsWord)
+}
+
+const (
+	argsWord   = " args: "
+	maxPlanted = 5 << 10 // octets of a folder's name, PATH_MAX 4096, and what is around it; beyond it nobody can hide others' lines
+)
+
+// goesOn takes a line of a folder's name, whatever it looks like, up to the one with the arguments.
+func (p *parser) goesOn(k *chunk, line string, start int) {
+	e := &k.events[len(k.events)-1]
+	whole := k.text[p.open : start+len(line)]
+	if strings.Contains(line, argsWord) {
+		at := strings.LastIndex(whole, argsWord)
+		e.Command, e.Arguments = workingDirectory(whole[:at]), whole[at+len(argsWord):]
+		p.open = -1
+	} else if len(whole) > maxPlanted {
+		p.open = -1
 	}
 }
 

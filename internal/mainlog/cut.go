@@ -103,13 +103,26 @@ func (c *cutter) border() int {
 		head := c.buf[start:min(at, start+120)]
 		if _, shape, _ := c.stamp.read(string(head), &f); shape && f.piece < 2 {
 			if start > 0 {
-				return start
+				return c.whole(start)
 			}
 			break
 		}
 		at = start
 	}
 	return end
+}
+
+// whole moves a border before the entry of a command line that it would cut.
+func (c *cutter) whole(border int) int {
+	before := c.buf[max(0, border-maxPlanted):border]
+	at := bytes.LastIndex(before, []byte(" cwd="))
+	if at < 0 || bytes.Contains(before[at:], []byte(argsWord)) {
+		return border
+	}
+	if line := bytes.LastIndexByte(before[:at], '\n') + 1; border-len(before)+line > 0 {
+		return border - len(before) + line
+	}
+	return border
 }
 
 // take returns the first octets as a chunk.

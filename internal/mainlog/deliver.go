@@ -22,7 +22,13 @@ func delivery(e *Event, kind Kind, s string) bool {
 		e.Original = rest[1:min(n, len(rest))]
 		rest = rest[min(n+1, len(rest)):]
 	}
-	e.Away = away(rest)
+	e.Host, e.Away = remoteHost(rest)
+	if at := strings.Index(rest, ` C="`); at >= 0 && e.Host != "" {
+		said := rest[at+3:]
+		if end := quotedEnd(said); end > 0 {
+			e.Response = said[1 : end-1]
+		}
+	}
 	if kind == DeliveryFailed || kind == DeliveryDeferred {
 		e.Reason = deliveryReason(rest)
 	}
@@ -44,16 +50,23 @@ func deliveryReason(s string) string {
 	return strings.TrimPrefix(s, " ")
 }
 
-// away reports whether the tags of a transport name a host that is not this one.
-func away(s string) bool {
+// remoteHost reads the host among the tags of a transport, and whether it is another than this one.
+func remoteHost(s string) (name string, away bool) {
 	_, s, ok := strings.Cut(s, " H=")
 	if !ok {
-		return false
+		return "", false
 	}
 	n := strings.IndexByte(s, '[')
 	if n < 0 {
-		return false
+		return "", false
 	}
 	var h host
-	return h.address(s, n) >= 0 && !h.addr.IsLoopback()
+	end := h.address(s, n)
+	if end < 0 {
+		return "", false
+	}
+	if strings.IndexByte(strings.TrimSuffix(s[:n], " "), ' ') < 0 {
+		name = s[:end]
+	}
+	return name, !h.addr.IsLoopback()
 }

@@ -6,6 +6,7 @@
 //	2026-11-23 13:02:26[.329] [+0200] [[4557] ][1xVTgg-0001BV-11 ]text
 //	Nov 23 13:02:26 host exim[4557]: [2026-11-23 13:02:26 ][1/3] text     syslog, journalctl -o short
 //	2026-11-23T13:02:26+0200 host exim[4557]: text                        journalctl -o short-iso
+//	time=2026-11-23T13:02:26.329+02:00 text                               of eximpolicyd itself, as is the rest in the journal
 //
 // Milliseconds, zone and process are there when log_selector and log_timezone say so. The id of a message has 16 characters, or
 // 23 since Exim 4.97. Lines without a time belong to the entry before: a reject entry goes on with "Envelope-from:",
@@ -33,6 +34,9 @@
 //
 // Exim prints line ends and other controls of a client as escapes, so that an entry is one line. Nothing else is safe:
 //
+//   - The folder of a command line (cwd=, +arguments) stands there as it is called, in 4.96 with its line ends: any local user can
+//     write lines of his own into the log so. Those up to the arguments are Planted. A name that has " 1 args: x" in it before its
+//     line end cannot be told from a whole entry: what follows "cwd=/home/x/..." in the same second may be that user's.
 //   - The HELO is whatever stands between the parentheses, with helo_accept_junk_hosts also ") [192.0.2.1] F=<> rejected RCPT".
 //     Each ") [address]" is tried, with what must follow it; the last that makes an entry is the host, since what follows it is
 //     Exim's or the configuration's.

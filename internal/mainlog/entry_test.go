@@ -35,6 +35,8 @@ func shown(e *mainlog.Event) string {
 	add("to", e.Recipient)
 	add("was", e.Original)
 	add("for", e.For)
+	add("host", e.Host)
+	add("response", e.Response)
 	add("size", e.Size)
 	add("msgid", e.MessageID)
 	add("made", e.MessageIDMade)
@@ -115,9 +117,11 @@ var entryCases = []struct{ text, want string }{
 	{`SMTP connection from (a) [192.0.2.1] D=3s closed by QUIT`, `connection closed by QUIT: client=192.0.2.1 helo=a reason=closed by QUIT`},
 	{`Connection from [192.0.2.1]:9 refused: too many connections`, `connection refused: client=192.0.2.1 port=9 reason=refused: too many connections`},
 	{`1xVTqX-0005xq-2c => user <user@example.net> R=local_user T=maildir`, `delivered: id=1xVTqX-0005xq-2c to=user was=user@example.net`},
+	{`1xVTqX-0005xq-2c => a@b.example R=dnslookup T=remote_smtp H=mx.b.example [192.0.2.9]:25 DN="CN=x C=\"y" C="250 \"ok\" H=[192.0.2.8]"`, `delivered: id=1xVTqX-0005xq-2c to=a@b.example host=mx.b.example [192.0.2.9]:25 response=250 \"ok\" H=[192.0.2.8]`},
+	{`1xVTqX-0005xq-2c => a <a@b.example> R=local_user T=maildir_home C="250 ok"`, `delivered: id=1xVTqX-0005xq-2c to=a was=a@b.example`},
 	{`1xVTqX-0005xq-2c ** a@b.example R=dnslookup T=remote_smtp H=mx.b.example [192.0.2.9] DN="CN=x: y": SMTP error from remote mail server after end of data: 554 no`,
-		`delivery failed: id=1xVTqX-0005xq-2c to=a@b.example reason=SMTP error from remote mail server after end of data: 554 no`},
-	{`1xVTqX-0005xq-2c == a@b.example R=dnslookup T=remote_smtp defer (-44) H=mx [192.0.2.9]: 450 later`, `retry defer: id=1xVTqX-0005xq-2c to=a@b.example reason=450 later`},
+		`delivery failed: id=1xVTqX-0005xq-2c to=a@b.example host=mx.b.example [192.0.2.9] reason=SMTP error from remote mail server after end of data: 554 no`},
+	{`1xVTqX-0005xq-2c == a@b.example R=dnslookup T=remote_smtp defer (-44) H=mx [192.0.2.9]: 450 later`, `retry defer: id=1xVTqX-0005xq-2c to=a@b.example host=mx [192.0.2.9] reason=450 later`},
 	{`1xVTqX-0005xq-2c ** a@b.example: retry timeout exceeded`, `delivery failed: id=1xVTqX-0005xq-2c to=a@b.example reason=retry timeout exceeded`},
 	{`1xVTqX-0005xq-2c H=mx.b.example [192.0.2.9]: SMTP error from remote mail server after RCPT TO:<a@b>: 450 later`, `trouble with a remote host: id=1xVTqX-0005xq-2c`},
 	{`1xVTqX-0005xq-2c Completed QT=1s`, `completed: id=1xVTqX-0005xq-2c`},

@@ -43,6 +43,8 @@ type Event struct {
 	Sender    string
 	Recipient string // of RCPT, or of a delivery
 	Original  string // the address a delivery began with, where it was another
+	Host      string // the host of a delivery, as Exim writes it: name and address
+	Response  string // what that host said at last, C= of a delivery
 	For       string // the recipients of an arrival, see Recipients
 	MessageID string
 	Subject   string

@@ -31,7 +31,7 @@ func FuzzEntry(f *testing.F) {
 			}
 			return
 		}
-		for _, part := range []string{e.ID, e.PTR, e.HELO, e.Ident, e.Protocol, e.TLS, e.Auth, e.Login, e.Sender, e.Recipient, e.Original, e.For, e.MessageID, e.Subject, e.Command, e.Arguments, e.Rule, e.Reason, e.Text} {
+		for _, part := range []string{e.ID, e.PTR, e.HELO, e.Ident, e.Protocol, e.TLS, e.Auth, e.Login, e.Sender, e.Recipient, e.Original, e.Host, e.Response, e.For, e.MessageID, e.Subject, e.Command, e.Arguments, e.Rule, e.Reason, e.Text} {
 			if !strings.Contains(text, part) {
 				t.Fatalf("%q is not in %q", part, text)
 			}

@@ -117,11 +117,12 @@ const (
 	Binary              // NULs or control characters where a time should be
 	UTF16               // of a file in UTF-16, which Exim never writes
 	OutOfRange          // looks like a time, but is none: month 13
+	Planted             // stands in the name of a folder, in the entry of a command line: a local user wrote it
 
 	reasons
 )
 
 // String names a reason in the words of a report.
 func (r Reason) String() string {
-	return [...]string{"blank", "continuation", "second copy", "no time stamp", "binary", "UTF-16", "no such time", "no reason"}[min(r, reasons)]
+	return [...]string{"blank", "continuation", "second copy", "no time stamp", "binary", "UTF-16", "no such time", "planted", "no reason"}[min(r, reasons)]
 }

@@ -16,7 +16,7 @@ type front struct {
 // valid is false for one that does, with a time that does not exist.
 func (m *stamper) read(line string, f *front) (text string, shape, valid bool) {
 	*f = front{}
-	rest := line
+	rest := strings.TrimPrefix(line, "time=") // of our own daemon's log
 	shape, valid = m.exim(rest, &f.stamp)
 	switch {
 	case shape:

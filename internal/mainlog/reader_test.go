@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"eximpolicyd/internal/mainlog"
@@ -303,4 +304,37 @@ func readForm(t *testing.T, f logs.Form) (mainlog.Selectors, []mainlog.Event) {
 	}
 	events, r := eventsOf(t, in2030(), mainlog.Stream("-", &main))
 	return r.Counts().Seen, events
+}
+
+func TestALineInTheNameOfAFolderIsNoEntry(t *testing.T) {
+	const forged = "2026-11-23 13:00:00 1xVTqX-0005xq-2c <= bob@example.net U=bob P=local S=1\n"
+	const good = "2026-11-23 13:00:01 1xVTqY-0005yr-0q <= a@example.net U=a P=local S=1\n"
+	for _, c := range []struct{ name, text, dir, args string }{
+		{"one", "2026-11-23 13:00:00 cwd=/home/x/y\n" + forged + "z 4 args: /usr/sbin/sendmail -t\n" + good, "/home/x/y\n" + forged + "z", "/usr/sbin/sendmail -t"},
+		{"that ends as an entry does", "2026-11-23 13:00:00 [7] cwd=/home/x\n" + forged + "2026-11-23 13:00:00 cwd=/y 4 args: sendmail\n" + good,
+			"/home/x\n" + forged + "2026-11-23 13:00:00 cwd=/y", "sendmail"},
+	} {
+		events, r := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader(c.text)))
+		if len(events) != 2 || events[0].Command != c.dir || events[0].Arguments != c.args || events[1].Ident != "a" || r.Counts().Reasons[mainlog.Planted] != 2 {
+			t.Errorf("%s: %d events, %q, %q, %v", c.name, len(events), events[0].Command, events[0].Arguments, r.Counts().Reasons)
+		}
+	}
+	// Where a chunk ends, too.
+	long := strings.Repeat(strings.Repeat("2026-11-23 13:00:00 Start queue run: pid=1\n", 7)+"2026-11-23 13:00:00 cwd=/home/x/y\n"+strings.Repeat(forged, 9)+"z 4 args: sendmail\n", 500)
+	_, r := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader(long)))
+	if c := r.Counts(); c.Kinds[mainlog.Arrived] != 0 || c.Reasons[mainlog.Planted] != 5000 || c.Kinds[mainlog.CommandLine] != 500 {
+		t.Errorf("%d arrivals, %d planted, %d command lines", c.Kinds[mainlog.Arrived], c.Reasons[mainlog.Planted], c.Kinds[mainlog.CommandLine])
+	}
+	// A line that was cut hides little of what others did.
+	events, _ := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader("2026-11-23 13:00:00 cwd=/home/x\n"+strings.Repeat(good, 100))))
+	if len(events) < 20 {
+		t.Errorf("%d entries are left", len(events))
+	}
+}
+
+func TestTheDaemonsOwnLogIsReadAsToItsTimes(t *testing.T) {
+	events, _ := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader("time=2026-11-23T14:00:00.250+01:00 level=INFO msg=decision stage=DATA\n")))
+	if len(events) != 1 || events[0].Text != "level=INFO msg=decision stage=DATA" || !events[0].Time.Equal(time.Date(2026, 11, 23, 13, 0, 0, 250e6, time.UTC)) {
+		t.Errorf("%+v", events)
+	}
 }

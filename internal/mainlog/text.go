@@ -99,9 +99,15 @@ func old(e *Event, s string) bool {
 // commandLine reads "cwd=/srv/www 4 args: /usr/sbin/sendmail -t ...". Where the folder's name has such words itself, the first
 // count: what is shown is then a folder above it, and never somebody else's.
 func commandLine(s string) (dir, args string) {
-	dir, args, _ = strings.Cut(strings.TrimPrefix(s, "cwd="), " args: ")
-	if n := strings.LastIndexByte(dir, ' '); n >= 0 {
-		dir = dir[:n]
+	dir, args, _ = strings.Cut(s, argsWord)
+	return workingDirectory(dir), args
+}
+
+// workingDirectory reads "cwd=/srv/www 4".
+func workingDirectory(s string) string {
+	s = strings.TrimPrefix(s, "cwd=")
+	if n := strings.LastIndexByte(s, ' '); n >= 0 {
+		s = s[:n]
 	}
-	return dir, args
+	return s
 }
