@@ -20,22 +20,49 @@ import (
 
 // tracer is the subcommand trace with the flags that all of its own share.
 type tracer struct {
-	zone string
-	json bool
+	zone   string
+	json   bool
+	config string
+	names  []string
 }
 
 func newTrace() *cobra.Command {
 	t := &tracer{}
 	cmd := &cobra.Command{
-		Use:   "trace",
+		Use:   "trace MESSAGE-ID|REPORT.eml [LOG...]",
 		Short: "find out who sent something: an account, a directory, a script",
+		Long: `Tell the whole story of one message from Exim's logs: who sent it, from which host, account, directory and script, what
+became of each recipient, and what else of this sender is in the log. Without LOG these are all logs of this host.
+
+MESSAGE-ID is Exim's (1xVTqk-0006FJ-1W), or that of the header (<...@...>). REPORT.eml is a complaint about spam: the spam with
+its full header, a mail with it attached, a report of a machine (ARF), or a mail that has the header in its text; - is standard
+input. Of each message in it one of these is said:
+
+  came from here             a line of the log confirms it: who sent it, and how much more
+  came through here          likewise, but another host brought it
+  claims to have come from here, but the log knows no such message, or another by that id
+  nothing but its id fits what the log says
+  not from here
+
+An id proves nothing, since anybody can copy a Received field: time, sender, Message-ID and subject must fit as far as the log
+has them, and something outside of that field must be among what fits. A signature of this host is asked of the daemon.
+
+The exit code is 0 if the message, or one of the report, is in the log; 1 if none is, 65 if the report has no header or the log is
+none of Exim's, 66 if there is no report or no log, and 77 if one may not be read that could have had it.`,
+		Example: `  eximpolicyd trace 1xVTqk-0006FJ-1W
+  eximpolicyd trace report.eml /var/log/exim4/mainlog*
+  eximpolicyd trace top --by directory --since 2d`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return fail(exUsage, "see eximpolicyd trace --help", "trace needs a subcommand")
+			return t.one(cmd.OutOrStdout(), cmd.ErrOrStderr(), cmd.InOrStdin(), args[0], args[1:])
 		},
 	}
 	f := cmd.PersistentFlags()
 	f.StringVar(&t.zone, "zone", "", "time `ZONE` of stamps that have none, like Europe/Berlin (default: this machine's)")
 	f.BoolVar(&t.json, "json", false, "print a JSON object")
+	own := cmd.Flags()
+	own.StringVar(&t.config, "config", "", "configuration `FILE`, for own.names")
+	own.StringArrayVar(&t.names, "name", nil, "a `NAME` that this host has in Received fields, besides its own and own.names")
 	cmd.AddCommand(t.topCommand(), t.liveCommand())
 	return cmd
 }
@@ -95,7 +122,7 @@ func (t *tracer) top(out, errs io.Writer, args []string, o *trace.TopOptions) er
 		return err
 	}
 	var top *trace.Top
-	err = t.read(errs, logs, func(ctx context.Context, r *mainlog.Reader) (err error) {
+	_, err = t.read(errs, logs, func(ctx context.Context, r *mainlog.Reader) (err error) {
 		top, err = trace.CountTop(ctx, r, *o)
 		return err
 	})
@@ -140,12 +167,13 @@ func (t *tracer) where() (*time.Location, error) {
 // readers says who may read Exim's logs.
 const readers = "run it as root, or as a user of the logs' group (adm on Debian)"
 
-// read reads logs with a bar. What is wrong with one of them is told, and the others are read.
-func (t *tracer) read(errs io.Writer, logs []string, read func(context.Context, *mainlog.Reader) error) error {
+// read reads logs with a bar. What is wrong with one of them is told, and the others are read; forbidden says that one of
+// them may not be read.
+func (t *tracer) read(errs io.Writer, logs []string, read func(context.Context, *mainlog.Reader) error) (forbidden bool, err error) {
 	frugal()
 	where, err := t.where()
 	if err != nil {
-		return err
+		return false, err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -156,9 +184,8 @@ func (t *tracer) read(errs io.Writer, logs []string, read func(context.Context, 
 	err = read(ctx, reader)
 	bar.Close()
 	if err != nil {
-		return fail(exTemporary, "", "the reading was cut short: %w", err)
+		return false, fail(exTemporary, "", "the reading was cut short: %w", err)
 	}
-	forbidden := false
 	for _, f := range reader.Faults() {
 		fmt.Fprintln(errs, "eximpolicyd:", f)
 		forbidden = forbidden || errors.Is(f, fs.ErrPermission)
@@ -166,11 +193,11 @@ func (t *tracer) read(errs io.Writer, logs []string, read func(context.Context, 
 	c := reader.Counts()
 	switch {
 	case c.Bytes == 0 && forbidden:
-		return fail(exPermission, readers, "no log may be read")
+		return true, fail(exPermission, readers, "no log may be read")
 	case c.Bytes == 0 && len(reader.Faults()) > 0:
-		return fail(exNoInput, "- is standard input", "no log could be read")
+		return false, fail(exNoInput, "- is standard input", "no log could be read")
 	case c.Lines > 0 && c.Entries() == c.Kinds[mainlog.Unknown]:
-		return fail(exData, "give Exim's mainlog", "nothing in %s is an entry of Exim's", many(int(c.Lines), "line"))
+		return false, fail(exData, "give Exim's mainlog", "nothing in %s is an entry of Exim's", many(int(c.Lines), "line"))
 	}
-	return nil
+	return forbidden, nil
 }

@@ -2,11 +2,10 @@ package trace
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -21,8 +20,15 @@ const (
 
 // onTheWay is a message whose deliveries are yet to come.
 type onTheWay struct {
-	row         *Row
-	known, done int // recipients
+	row         *Row  // nil: its sender is not known yet
+	early       []end // what became of it before that
+	known, done int   // recipients
+}
+
+// end is what became of a recipient.
+type end struct {
+	kind   mainlog.Kind
+	domain string // of a delivery to another host
 }
 
 // counter is a Top in the making.
@@ -42,42 +48,46 @@ func CountTop(ctx context.Context, r *mainlog.Reader, o TopOptions) (*Top, error
 	c := &counter{TopOptions: o, top: Top{By: o.By}, heavy: newHeavy(mostSenders)}
 	c.open, _ = simplelru.NewLRU[string, *onTheWay](maxOnTheWay, nil) // it fails for no size only
 	join := newJoiner()
-	for n := 0; ; n++ {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if n%1024 == 0 {
-			err = errors.Join(err, ctx.Err())
-		}
-		if err != nil {
-			return nil, err
-		}
-		if !c.Until.IsZero() && e.Time.After(c.Until) {
-			continue
+	err := each(ctx, r, func(e *mainlog.Event) {
+		for _, m := range join.done(e.Time) {
+			c.message(m)
 		}
 		m := join.take(e)
 		if e.Time.Before(c.Since) {
-			continue
+			return
 		}
 		c.top.Log.see(e)
 		switch {
-		case m != nil:
-			c.message(m)
+		case m != nil && !m.Refused:
+			if forgotten := c.open.Add(m.ID, &onTheWay{known: max(m.listed, 1)}); forgotten { // a message has one recipient
+				c.top.Unfollowed++
+			}
 		case e.ID != "":
 			c.delivery(e)
 		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range join.done(time.Time{}) {
+		c.message(m)
 	}
 	c.top.Log.sum(r)
 	c.finish(r.Counts().Seen)
 	return &c.top, nil
 }
 
-// message counts one.
+// message counts one of which all is known that will be.
 func (c *counter) message(m *Message) {
+	if m.Time.Before(c.Since) {
+		return
+	}
 	c.seen.see(m)
 	if !c.All && !m.Ours() {
-		c.top.Outside++
+		if !m.Refused {
+			c.top.Outside++
+		}
+		c.open.Remove(m.ID)
 		return
 	}
 	if m.Refused {
@@ -88,6 +98,7 @@ func (c *counter) message(m *Message) {
 	key, guess := c.key(m)
 	if key == "" {
 		c.top.Without++
+		c.open.Remove(m.ID)
 		return
 	}
 	r := c.heavy.row(key)
@@ -96,12 +107,15 @@ func (c *counter) message(m *Message) {
 		c.top.Guessed++
 	}
 	r.count(m)
-	if !m.Refused {
-		known := max(m.listed, 1) // a message has one
-		r.Recipients += known
-		if forgotten := c.open.Add(m.ID, &onTheWay{row: r, known: known}); forgotten {
-			c.top.Unfollowed++
+	if way, ok := c.open.Peek(m.ID); ok && !m.Refused {
+		way.row = r
+		r.Recipients += way.known
+		for _, end := range way.early {
+			if r.end(end); end.kind == mainlog.Completed {
+				c.open.Remove(m.ID)
+			}
 		}
+		way.early = nil
 	}
 }
 
@@ -178,37 +192,55 @@ func (r *Row) example(id string) {
 	}
 }
 
-// delivery counts what became of a recipient.
+// delivery notes what became of a recipient.
 func (c *counter) delivery(e *mainlog.Event) {
-	switch e.Kind {
-	case mainlog.Delivered, mainlog.DeliveredMore, mainlog.DeliveredThrough, mainlog.DeliveryFailed, mainlog.DeliveryDeferred, mainlog.Completed:
-	default:
+	if e.Kind < mainlog.Delivered || e.Kind > mainlog.Completed {
 		return
 	}
-	m, ok := c.open.Get(e.ID)
+	way, ok := c.open.Get(e.ID)
 	if !ok {
 		return
 	}
-	r := m.row
-	switch e.Kind {
-	case mainlog.Completed:
+	if e.Kind == mainlog.Completed && way.row != nil {
 		c.open.Remove(e.ID)
 		return
-	case mainlog.DeliveryDeferred:
-		r.Deferred++
+	}
+	this := end{kind: e.Kind}
+	if at := strings.LastIndexByte(e.Recipient, '@'); e.Away && at >= 0 {
+		this.domain = strings.TrimSuffix(e.Recipient[at+1:], ">")
+	}
+	if e.Kind != mainlog.DeliveryDeferred && e.Kind != mainlog.Completed {
+		if way.done++; way.done > way.known {
+			way.known++
+			if way.row != nil {
+				way.row.Recipients++
+			}
+		}
+	}
+	switch {
+	case way.row != nil:
+		way.row.end(this)
+	case len(way.early) < maxEarly:
+		this.domain = strings.Clone(this.domain)
+		way.early = append(way.early, this)
+	}
+}
+
+// maxEarly is how much of a message is kept before its sender is known: what is delivered within guessTime.
+const maxEarly = 1024
+
+// end counts one.
+func (r *Row) end(e end) {
+	switch e.kind {
+	case mainlog.Delivered, mainlog.DeliveredMore, mainlog.DeliveredThrough:
+		r.Delivered++
 	case mainlog.DeliveryFailed:
 		r.Failed++
-		m.done++
-	default:
-		r.Delivered++
-		m.done++
+	case mainlog.DeliveryDeferred:
+		r.Deferred++
 	}
-	if m.done > m.known {
-		m.known++
-		r.Recipients++
-	}
-	if at := strings.LastIndexByte(e.Recipient, '@'); e.Away && at >= 0 {
-		r.domains.add(strings.TrimSuffix(e.Recipient[at+1:], ">"))
+	if e.domain != "" {
+		r.domains.add(e.domain)
 	}
 }
 
@@ -227,5 +259,5 @@ func (c *counter) finish(seen mainlog.Selectors) {
 	if t.LetGo == 0 {
 		t.Different, t.About = len(c.heavy.rows), false
 	}
-	t.Missing = c.seen.missing(c.By, seen, t.Guessed > 0)
+	t.Log.Missing = c.seen.missing(c.By, seen, t.Guessed > 0)
 }

@@ -20,6 +20,8 @@ func (l *Log) see(e *mainlog.Event) {
 func (l *Log) sum(r *mainlog.Reader) {
 	c := r.Counts()
 	l.Lines, l.Entries, l.Unknown = c.Lines, c.Entries(), c.Kinds[mainlog.Unknown]
+	l.seen = c.Seen
+	l.Planted = c.Reasons[mainlog.Planted]
 	for _, f := range r.Faults() {
 		l.Faults = append(l.Faults, f.Error())
 	}
@@ -29,6 +31,9 @@ func (l *Log) sum(r *mainlog.Reader) {
 type facts struct{ messages, local bool }
 
 func (f *facts) see(m *Message) {
+	if m.Refused { // an entry of another form, with less in it
+		return
+	}
 	f.messages = true
 	f.local = f.local || !m.Client.IsValid()
 }

@@ -8,8 +8,8 @@ import (
 	"eximpolicyd/internal/mainlog"
 )
 
-// Message is one that Exim took, or that it refused to take from a local user, with its sender as far as the log tells. Its
-// strings are its own, bounded, and hostile.
+// Message is one that Exim took, or that it refused when it had seen it, with its sender as far as the log tells. Its strings are
+// its own, bounded, and hostile.
 type Message struct {
 	ID      string    `json:"id"`
 	Time    time.Time `json:"time"`
@@ -47,7 +47,7 @@ func keep(s string) string { return strings.Clone(s[:min(len(s), maxText)]) }
 // newMessage takes what an arrival, or the refusal of a local submission, says itself.
 func newMessage(e *mainlog.Event) *Message {
 	m := &Message{
-		ID: strings.Clone(e.ID), Time: e.Time, Refused: e.Kind == mainlog.SubmissionRefused, Client: e.Client,
+		ID: strings.Clone(e.ID), Time: e.Time, Refused: e.Kind != mainlog.Arrived && e.Kind != mainlog.ArrivedRefused, Client: e.Client,
 		Protocol: keep(e.Protocol), Sender: keep(e.Sender), MessageID: keep(e.MessageID), Subject: keep(mainlog.Unescape(e.Subject)),
 		Reference: keep(e.Reference), Size: e.Size,
 	}

@@ -7,17 +7,20 @@ import (
 )
 
 // note is what the daemon said of the sender of a message: in Exim's log, "eximpolicyd: stage=NOT_SMTP ...", or in its own as
-// the journal has it, "msg=decision stage=NOT_SMTP ...". Only Exim and the daemon write such a line.
+// it writes it or the journal has it, "msg=decision stage=NOT_SMTP ...". Only Exim and the daemon write such a line, but for
+// files of syslog's, into which any local user may.
 type note struct {
-	id                        string // of the message
-	account, uid, dir, script string
+	id                         string // of the message
+	account, uid, dir, program string
 }
 
 // readNote reads one; a line that says nothing of a sender is none.
 func readNote(e *mainlog.Event) (n note, ok bool) {
 	text, exims := strings.CutPrefix(e.Text, "eximpolicyd: ")
-	if !exims && !strings.HasPrefix(text, "msg=decision ") {
-		return n, false
+	if !exims {
+		if text = strings.TrimPrefix(text, "level=INFO "); !strings.HasPrefix(text, "msg=decision ") {
+			return n, false
+		}
 	}
 	n.id = e.ID
 	for text != "" {
@@ -32,14 +35,18 @@ func readNote(e *mainlog.Event) (n note, ok bool) {
 			n.account = value
 		case "uid", "client_uid":
 			n.uid = value
-		case "cwd", "directory":
+		case "cwd":
 			n.dir = value
-		case "script":
-			n.script = value
+		case "program":
+			if n.program == "" {
+				n.program = value
+			}
+		case "args": // which has the script, where the program is PHP
+			n.program = value
 		}
 	}
 	n.id = strings.Clone(n.id)
-	return n, n.id != "" && (n.account != "" || n.uid != "" || n.dir != "" || n.script != "")
+	return n, n.id != "" && (n.account != "" || n.uid != "" || n.dir != "" || n.program != "")
 }
 
 // nextWord reads name=value at the start of a text, as slog and acl write it: a value with a blank is quoted.
@@ -78,7 +85,7 @@ func (n *note) complete(m *Message) {
 	if n.dir != "" {
 		m.Directory, m.Guess = n.dir, false
 	}
-	if n.script != "" {
-		m.Script = n.script
+	if n.program != "" {
+		m.Script = n.program
 	}
 }

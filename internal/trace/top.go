@@ -1,6 +1,10 @@
 package trace
 
-import "time"
+import (
+	"time"
+
+	"eximpolicyd/internal/mainlog"
+)
 
 // Keys are what senders can be told apart by, in the order of a help text.
 func Keys() []string {
@@ -66,5 +70,9 @@ type Log struct {
 	Lines   uint64    `json:"lines"`
 	Entries uint64    `json:"entries"`
 	Unknown uint64    `json:"unknown"`
+	Planted uint64    `json:"planted,omitempty"` // lines that a local user wrote, as the name of a folder
 	Faults  []string  `json:"faults,omitempty"`
+	Missing string    `json:"missing,omitempty"` // words of log_selector that would tell more
+
+	seen mainlog.Selectors
 }

@@ -87,14 +87,16 @@ func (t *Top) about(w *page) {
 	if t.Unfollowed > 0 {
 		w.hang("", "the deliveries of "+many(t.Unfollowed, "message")+" were not followed to the end: too many were on their way")
 	}
-	w.missing(t.Missing)
+	w.log(&t.Log)
 }
 
-// missing says what would tell more, with the line that makes Exim write it.
-func (w *page) missing(words string) {
-	if words == "" {
-		return
+// log tells what there is to know of a log: who tampers with it, and what would tell more, with the line that makes Exim write it.
+func (w *page) log(l *Log) {
+	if l.Planted > 0 {
+		w.hang("", fmt.Sprintf("%s of this log stood in the name of a directory and did not count: a local user has tried to write it", many(int(l.Planted), "line")))
 	}
-	w.hang("", "this log lacks "+words+", which would tell more; in Exim's configuration, with what it has there already:")
-	w.line("    log_selector = %s", words)
+	if l.Missing != "" {
+		w.hang("", "this log lacks "+l.Missing+", which would tell more; in Exim's configuration, with what it has there already:")
+		w.line("    log_selector = %s", l.Missing)
+	}
 }

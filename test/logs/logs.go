@@ -18,6 +18,7 @@ type Form struct {
 	Port       bool // +incoming_port
 	Recipients bool // +received_recipients
 	PerSecond  int  // lines; 0 is 10
+	Hosting    bool // a web host: most lines are of what its users and their scripts send, with +arguments +subject
 }
 
 // Start is the time of the first line, in UTC.
@@ -57,6 +58,10 @@ type writer struct {
 // one writes what one client, or Exim itself, makes.
 func (w *writer) one() {
 	w.pid = 1000 + w.rand.IntN(30000)
+	if w.Hosting && w.rand.IntN(10) < 7 {
+		w.hosted()
+		return
+	}
 	switch n := w.rand.IntN(100); {
 	case n < 20:
 		w.message()
@@ -107,6 +112,30 @@ func (w *writer) submission() {
 	w.line("%s <= www@example.net U=www-data P=local S=%d", id, 500+w.rand.IntN(3000))
 	w.line(`%s => someone%d@example.com R=dnslookup T=remote_smtp H=mx.example.com [198.51.100.25] X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=yes DN="CN=mx.example.com" C="250 2.0.0 Ok: queued as %X"`,
 		id, w.rand.IntN(900), w.rand.Uint32())
+	w.line("%s Completed", id)
+}
+
+// hosted is a message of a script or of somebody who logged in. Few send much, and every other subject stands there once.
+func (w *writer) hosted() {
+	id := w.id()
+	site := w.rand.IntN(1 + w.rand.IntN(2000))
+	subject := fmt.Sprintf("offer %d", w.messages)
+	if w.rand.IntN(2) == 0 {
+		subject = fmt.Sprintf("contact form of site %d", site)
+	}
+	if w.rand.IntN(4) == 0 {
+		w.line(`%s <= user%d@example.net H=(pc) [203.0.113.%d] P=esmtpsa X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=no A=plain:user%d S=%d id=%d@pc T="%s"`,
+			id, site, 1+w.rand.IntN(250), site, 500+w.rand.IntN(9000), w.messages, subject)
+	} else {
+		w.line("cwd=/home/site%d/public_html 3 args: /usr/sbin/sendmail -t -i", site)
+		w.line(`%s <= site%d-%d@example.net U=www-data P=local S=%d T="%s"`, id, site, w.messages, 500+w.rand.IntN(9000), subject)
+	}
+	to := fmt.Sprintf("someone%d@d%d.example", w.rand.IntN(900), w.rand.IntN(5000))
+	if w.rand.IntN(12) == 0 {
+		w.line("%s ** %s R=dnslookup T=remote_smtp H=mx.example.com [198.51.100.25]: SMTP error from remote mail server after RCPT TO:<%s>: 550 5.1.1 no such user", id, to, to)
+	} else {
+		w.line(`%s => %s R=dnslookup T=remote_smtp H=mx.example.com [198.51.100.25] C="250 2.0.0 Ok: queued as %X"`, id, to, w.rand.Uint32())
+	}
 	w.line("%s Completed", id)
 }
 

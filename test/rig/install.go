@@ -39,6 +39,8 @@ const (
 		"  server_set_id = $auth2\n  server_advertise_condition = yes\n"
 )
 
+func (s *Site) logSelector() string { return strings.TrimSpace(logSelector + " " + s.cfg.LogSelector) }
+
 // foreignTransport keeps what would leave the machine, where Relayed counts it.
 func (s *Site) foreignTransport() string {
 	return "rig_foreign:\n  driver = appendfile\n  file = " + s.dir + "/foreign/mbox\n  user = " + eximUser +
@@ -119,7 +121,7 @@ func (s *Site) ownConfiguration() (string, error) {
 			strings.Join(append([]string{"<; localhost"}, s.cfg.RelayHosts...), " ; ") + "\n"},
 		{"\nhost_lookup = *\n", "\n"},
 		{"\nlog_selector = +smtp_protocol_error +smtp_syntax_error \\\n        +tls_certificate_verified\n",
-			"\nlog_selector = " + logSelector + "\n"},
+			"\nlog_selector = " + s.logSelector() + "\n"},
 	} {
 		if strings.Count(conf, r[0]) != 1 {
 			return "", fmt.Errorf("rig: %s has not one %q", example, r[0])
@@ -175,7 +177,7 @@ func (s *Site) debianSettings(split string) error {
 }
 
 func (s *Site) debianMacros() string {
-	macros := "MAIN_HARDCODE_PRIMARY_HOSTNAME = " + Domain + "\nMAIN_HOST_LOOKUP = !*\nMAIN_LOG_SELECTOR = " + logSelector + "\n"
+	macros := "MAIN_HARDCODE_PRIMARY_HOSTNAME = " + Domain + "\nMAIN_HOST_LOOKUP = !*\nMAIN_LOG_SELECTOR = " + s.logSelector() + "\n"
 	if s.cfg.LocalDomains != "" {
 		macros += "MAIN_LOCAL_DOMAINS = @ : localhost : " + Domain + " : " + s.cfg.LocalDomains + "\n"
 	}

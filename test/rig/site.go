@@ -28,6 +28,8 @@ type Config struct {
 	Own string
 	// Main holds lines for the main section, ACL whole ACLs for the ACL section.
 	Main, ACL string
+	// LogSelector holds words that are added to log_selector.
+	LogSelector string
 	// LocalDomains is added to the list of local domains, for one whose lookup fails say.
 	LocalDomains string
 	// Edit changes each snippet as an administrator might; nil leaves them byte for byte.

@@ -1,0 +1,190 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"eximpolicyd/test/rig"
+)
+
+// senders is a site that somebody sends from in every way, and eximpolicyd to ask who.
+type senders struct {
+	*rig.Site
+	binary string
+	ids    map[string]string // of what was sent, by its subject
+	copies map[string]string // as they arrived elsewhere
+	shop   string            // the directory of a script
+}
+
+// friend gets the mail. It is elsewhere.
+const friend = "friend@" + rig.Foreign
+
+func spam(subject string) string {
+	return "From: <x@client.example>\nTo: <" + friend + ">\nSubject: " + subject + "\n\ntext\n"
+}
+
+func newSenders(t *testing.T, selector string) *senders {
+	t.Helper()
+	s := &senders{Site: started(t, rig.Config{Flavour: "debian-unsplit", LogSelector: selector, Without: true}), ids: map[string]string{}, copies: map[string]string{}}
+	s.binary = filepath.Join(s.Dir(), "eximpolicyd")
+	built, err := rig.Build(t.TempDir())
+	check(t, err)
+	text, err := os.ReadFile(built)
+	check(t, err)
+	check(t, os.WriteFile(s.binary, text, 0o755))
+	s.shop = filepath.Join(s.Dir(), "home", "alice", "public_html")
+	check(t, os.MkdirAll(s.shop, 0o755))
+	out, err := s.As("nobody", s.shop, spam("by sendmail"), sendmail, "-t", "-i")
+	if err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	for _, by := range []struct{ subject, client, auth string }{
+		{"by a login", "203.0.113.8", "AUTH PLAIN AGFsaWNlAG9wZW4tc2VzYW1l"}, {"by loopback", "", ""},
+	} {
+		c := dial(t, s.Site, by.client)
+		say(t, c, "EHLO client.example", 250)
+		if by.auth != "" {
+			say(t, c, by.auth, 235)
+		}
+		if r := c.Message("x@"+rig.Domain, []string{friend}, "Message-ID: <"+strings.ReplaceAll(by.subject, " ", "-")+"@client.example>\n"+spam(by.subject)); r.Code != 250 {
+			t.Fatal(r.Text)
+		}
+	}
+	c := dial(t, s.Site, "203.0.113.9")
+	say(t, c, "EHLO mx.client.example", 250)
+	if r := c.Message("far@client.example", []string{"alice@" + rig.Domain}, "Message-ID: <far@client.example>\n"+spam("from outside")); r.Code != 250 {
+		t.Fatal(r.Text)
+	}
+	check(t, rig.Await("three messages to leave", func() bool {
+		return s.Relayed() == 3 && s.Delivered("alice") == 1 && strings.Count(s.Mainlog(), " Completed") == 4
+	}))
+	for text := range strings.SplitSeq("\n"+s.Outbox()+s.Mailbox("alice"), "\nFrom ") {
+		subject := regexp.MustCompile(`(?m)^Subject: (.*)$`).FindStringSubmatch(text)
+		id := regexp.MustCompile(`\tid (\S+)`).FindStringSubmatch(text)
+		if subject != nil && id != nil {
+			s.ids[subject[1]], s.copies[subject[1]] = id[1], "From "+text
+		}
+	}
+	return s
+}
+
+// trace asks, as root in the site, and returns what was printed.
+func (s *senders) trace(t *testing.T, stdin string, want int, args ...string) string {
+	t.Helper()
+	out, err := s.Feed(stdin, append([]string{s.binary, "trace"}, args...)...)
+	got := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		check(t, err)
+	}
+	if got != want {
+		t.Errorf("trace %v exits with %d, not %d:\n%s", args, got, want, out)
+	}
+	return out
+}
+
+func TestTraceFindsWhoeverSentAMessageThroughRealExim(t *testing.T) {
+	for _, selector := range []string{"+subject", "+subject +pid"} {
+		t.Run(selector, func(t *testing.T) {
+			t.Parallel()
+			s := newSenders(t, selector)
+			guess := " (a guess: the next local message after its command line)"
+			if strings.Contains(selector, "+pid") {
+				guess = ""
+			}
+			for _, c := range []struct{ subject, verdict, by string }{
+				{"by sendmail", "came from here", "by: the local user nobody|directory: " + s.shop + guess + "|command: /usr/sbin/sendmail -t -i"},
+				{"by a login", "came from here", "by: account alice, who logged in from [203.0.113.8] client.example"},
+				{"by loopback", "came from here", "by: a program of this machine, over SMTP from [127.0.0.1] client.example"},
+				{"from outside", "came through here", "by: another host, [203.0.113.9] mx.client.example"},
+			} {
+				story := s.trace(t, "", 0, s.ids[c.subject])
+				verdict := s.trace(t, s.copies[c.subject], 0, "-")
+				for _, line := range strings.Split(c.by, "|") {
+					for _, text := range []string{story, verdict} {
+						if !strings.Contains(flat(text), line) {
+							t.Errorf("%s: no %q:\n%s", c.subject, line, text)
+						}
+					}
+				}
+				if !strings.HasPrefix(verdict, "the report, the mail itself: "+c.verdict+"\n") || !strings.Contains(verdict, s.ids[c.subject]) {
+					t.Errorf("%s: %s", c.subject, verdict)
+				}
+			}
+		})
+	}
+}
+
+// flat joins the lines of a text, so that one that was broken can be found.
+func flat(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+func TestTraceTopCountsWhoSentThroughRealExim(t *testing.T) {
+	s := newSenders(t, "+subject +pid")
+	for by, want := range map[string]string{
+		"account": "nobody|alice|[127.0.0.1]", "directory": s.shop, "uid": "65534 nobody", "address": "x@" + rig.Domain,
+		"subject": "by sendmail|by a login|by loopback", "client": "this machine|203.0.113.8|127.0.0.1",
+	} {
+		out := s.trace(t, "", 0, "top", "--by", by)
+		for _, key := range strings.Split(want, "|") {
+			if !regexp.MustCompile(`(?m)(  | )` + regexp.QuoteMeta(key) + `$`).MatchString(out) {
+				t.Errorf("by %s: no %s:\n%s", by, key, out)
+			}
+		}
+		if strings.Contains(out, "log_selector") {
+			t.Errorf("by %s: %s", by, out)
+		}
+	}
+}
+
+func TestAReceivedFieldThatWasCopiedProvesNothing(t *testing.T) {
+	s := newSenders(t, "+subject")
+	real := s.copies["by sendmail"]
+	for _, c := range []struct{ name, from, to, verdict string }{
+		{"another subject", "Subject: by sendmail", "Subject: cheap pills", "another message by that id|differs: subject: the log has by sendmail"},
+		{"another Message-ID than the one that Exim made", "Message-Id: <E", "Message-Id: <F", "another message by that id|differs: Message-ID: Exim made it"},
+		{"an id that never was", s.ids["by sendmail"], "1xVTqk-0006FJ-1W", "but the log knows no such message"},
+		{"another sender", "(envelope-from <nobody@", "(envelope-from <root@", "another message by that id|differs: sender: the log has <nobody@"},
+	} {
+		if !strings.Contains(real, c.from) {
+			t.Fatalf("%s: no %q in\n%s", c.name, c.from, real)
+		}
+		forged, code := strings.ReplaceAll(real, c.from, c.to), 1
+		if c.verdict == "came from here" {
+			code = 0
+		}
+		out := s.trace(t, forged, code, "-")
+		for _, want := range strings.Split(c.verdict, "|") {
+			if !strings.Contains(flat(out), want) {
+				t.Errorf("%s: no %q:\n%s", c.name, want, out)
+			}
+		}
+	}
+}
+
+func TestALineThatAUserPlantsInTheLogBlamesNobody(t *testing.T) {
+	s := newSenders(t, "+subject")
+	stamp := regexp.MustCompile(`(?m)^(\S+ \S+) `).FindString(s.Mainlog())
+	dir := filepath.Join(s.Dir(), "home", "nobody", "x\n"+stamp+"1xVTqk-0006FJ-1W <= bob@"+rig.Domain+" U=bob P=local S=1")
+	check(t, os.MkdirAll(dir, 0o755))
+	if out, err := s.As("nobody", dir, spam("planted"), sendmail, "-t", "-i"); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	log, err := s.AwaitLog(`T="planted"`)
+	check(t, err)
+	if !strings.Contains(log, "\n"+stamp+"1xVTqk-0006FJ-1W <= bob@") {
+		t.Skip("this Exim escapes the names of folders")
+	}
+	if out := s.trace(t, "", 0, "top"); strings.Contains(out, "bob") || !strings.Contains(flat(out), "1 line of this log stood in the name of a directory") {
+		t.Error(out)
+	}
+	if out := s.trace(t, "", 0, "top", "--by", "directory"); !strings.Contains(flat(out), fmt.Sprintf(`home/nobody/x\n%s`, strings.TrimSpace(stamp))) {
+		t.Error(out)
+	}
+}
