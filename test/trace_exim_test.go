@@ -188,3 +188,33 @@ func TestALineThatAUserPlantsInTheLogBlamesNobody(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+func TestWhoMayNotReadTheLogIsToldSo(t *testing.T) {
+	s := newSenders(t, "")
+	log := filepath.Join(s.Dir(), "log")
+	report := filepath.Join(s.Dir(), "report.eml")
+	check(t, os.WriteFile(report, []byte(s.copies["by sendmail"]), 0o644))
+	for _, c := range []struct {
+		name string
+		mode os.FileMode
+		args []string
+		want int
+		says string
+	}{
+		{"his own folder of logs", 0o755, []string{"top"}, 77, "no log may be read"},
+		{"a message", 0o755, []string{s.ids["by sendmail"]}, 77, "no log may be read"},
+		{"a report", 0o755, []string{report}, 77, "no log may be read"},
+		{"a log that is named", 0o755, []string{"top", "/var/log/exim4/mainlog"}, 77, "permission denied"},
+		{"a folder that he may not look into", 0o750, []string{"top"}, 77, "permission denied"},
+		{"a report that he may not read", 0o755, []string{"/etc/shadow"}, 77, "permission denied"},
+		{"one log of two, and the message is not in it", 0o755, []string{s.ids["by sendmail"], "/var/log/exim4/mainlog", "/var/log/exim4/other"}, 77, "that may be read"},
+	} {
+		check(t, os.WriteFile(filepath.Join(log, "other"), []byte("2026-11-23 13:00:00 Start queue run: pid=1\n"), 0o644))
+		check(t, os.Chmod(log, c.mode))
+		out, err := s.As("nobody", "/", "", append([]string{s.binary, "trace"}, c.args...)...)
+		exit := (*exec.ExitError)(nil)
+		if !errors.As(err, &exit) || exit.ExitCode() != c.want || !strings.Contains(out, c.says) || !strings.Contains(out, "hint: ") {
+			t.Errorf("%s: %v\n%s", c.name, err, out)
+		}
+	}
+}
