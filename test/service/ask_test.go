@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,47 @@ func hear(c *net.UnixConn, action string) error {
 	}
 	if !strings.HasPrefix(string(reply), "action="+action+" ") {
 		return fmt.Errorf("want %s: %q", action, reply)
+	}
+	return nil
+}
+
+// call has a client at the other end of a real connection, and asks about it, and then about one that is made up. It
+// prints both replies.
+func call(socket string) error {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	at := server.LocalAddr().(*net.TCPAddr)
+	for _, from := range []*net.TCPAddr{server.RemoteAddr().(*net.TCPAddr), {IP: net.IPv4(203, 0, 113, 7), Port: 4321}} {
+		c, err := dial(socket)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if _, err := c.Write(acl.AppendRequest(nil, []acl.Pair{
+			{Name: "protocol_state", Value: "CONNECT"},
+			{Name: "client_address", Value: from.IP.String()}, {Name: "client_port", Value: strconv.Itoa(from.Port)},
+			{Name: "server_address", Value: at.IP.String()}, {Name: "server_port", Value: strconv.Itoa(at.Port)},
+		})); err != nil {
+			return err
+		}
+		reply, err := io.ReadAll(c)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s", reply)
 	}
 	return nil
 }

@@ -103,9 +103,9 @@ func (p *pacer) figure(t *testing.T, what string) {
 }
 
 // under asks all the while that each is called, once for each restart, and returns what came of it.
-func under(t *testing.T, m *manager, restart func()) *pacer {
+func under(t *testing.T, path string, restart func()) *pacer {
 	t.Helper()
-	p := &pacer{path: m.path()}
+	p := &pacer{path: path}
 	p.run()
 	var once sync.Once
 	stop := func() { once.Do(p.stop) }
@@ -125,7 +125,7 @@ func under(t *testing.T, m *manager, restart func()) *pacer {
 func TestARestartUnderLoadLeavesNoCalloutUnanswered(t *testing.T) {
 	m := manage(t, forgeries)
 	m.start()
-	p := under(t, m, func() {
+	p := under(t, m.path(), func() {
 		m.stop()
 		m.start()
 	})
@@ -140,7 +140,7 @@ func TestARestartUnderLoadLeavesNoCalloutUnanswered(t *testing.T) {
 func TestAKillUnderLoadCutsOffOnlyWhatWasBeingJudged(t *testing.T) {
 	m := manage(t, forgeries)
 	m.start()
-	p := under(t, m, func() {
+	p := under(t, m.path(), func() {
 		m.signal(syscall.SIGKILL)
 		<-m.gone
 		m.start()
