@@ -16,13 +16,15 @@ need nft nftables
 need ipset ipset
 need mandoc mandoc
 need systemd-socket-activate systemd
+need spamd spamd
+need spamassassin spamassassin
+need rspamd rspamd
 need debootstrap debootstrap
 need lintian lintian
 need file file
 need fish fish
 need zsh zsh
 if [ "${1:-}" = peers ]; then
-	need rspamd rspamd
 	need postfwd2 postfwd
 	need policyd-weight policyd-weight
 	need postgrey postgrey
