@@ -223,6 +223,9 @@ func (c *deciding) judge() {
 			if v.Wants&(policy.NeedPTR|policy.NeedLists) != 0 || v.Wants != 0 && c.refuses(b, &v) {
 				v = c.askMore(b, v)
 			}
+			if v.Source != nil {
+				c.out.Source = v.Source
+			}
 			if v.Hit || c.trace || len(v.Effects) > 0 { // of most rules there is nothing to weigh
 				c.weigh(b, &v)
 			}

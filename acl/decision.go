@@ -18,6 +18,8 @@ type Decision struct {
 	Would  would         `json:"would"` // the action that was only observed
 	Trace  []Step        `json:"trace"`
 
+	*policy.Source // of a message of ours, else nil; shared, not to be changed
+
 	ID        string       `json:"id,omitempty"`
 	Class     policy.Class `json:"class"`
 	Reason    string       `json:"-"` // of Rule, for the log

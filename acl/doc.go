@@ -41,7 +41,7 @@
 //	rcpt_verify         none: not a domain of ours; ok; unknown: refused for good. rcpt_verify_failure: why
 //	rcpt_count          RCPT commands of this message; rcpt_fail_count: those refused; recipient_count: those taken
 //	size                octets, or -1
-//	queue_id            from DATA on
+//	queue_id            at DATA and NOT_SMTP
 //	msgid_present       0 or 1; date_present, from_present
 //	msgid_count         how many fields that are not empty; date_count, from_count
 //	msgid               the raw field, several joined by LF, cut at 2,100 octets; msgid_size: octets of the whole
@@ -62,7 +62,8 @@
 //	msg        for the client, with a code whose first digit fits the verb
 //	log        one line for Exim's log; no octet of the client before its address
 //	rule, id   whose objection, and the name of the decision in the daemon's log
-//	hdr        header fields to add; only at MAIL RCPT PREDATA MIME DATA NOT_SMTP
+//	hdr        header fields to add, without an objection; only at MAIL RCPT PREDATA MIME DATA NOT_SMTP
+//	strip      1: remove X-Source, X-Source-Dir and X-Source-Args as they came; at MAIL and NOT_SMTP, before ours are added
 //	control    freeze/no_tell, ...; MAIL to DATA, NOT_SMTP
 //	delay      2s; not at NOTQUIT
 //	tag        kept in the connection and sent back

@@ -106,6 +106,9 @@ func TestADryRunSaysWhatWouldBe(t *testing.T) {
 // What the DNS says is asked for from CONNECT on and read at RCPT.
 func carried(stage policy.Stage) policy.Need {
 	needs := policy.NeedAccount
+	if stage == policy.Data || stage == policy.NotSMTP { // of a local caller: who asks is the process that took the message
+		needs |= policy.NeedProgram
+	}
 	if stage >= policy.Helo && stage <= policy.NotQuit {
 		needs |= policy.NeedGreetings
 	}

@@ -18,6 +18,7 @@ type live struct {
 	own        *OwnDNS
 	recall     Recall
 	account    func(uid uint32) (string, bool) // nil: this machine's
+	programs   Programs                        // nil: none is known
 	waited     bool                            // for the DNS, and in vain: the connection has paid
 }
 
@@ -42,6 +43,9 @@ func (l *live) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 	}
 	if needs&policy.NeedHold != 0 {
 		f.Held = l.recall.Held(ctx, q, f)
+	}
+	if needs&policy.NeedProgram != 0 {
+		f.Program = l.program(ctx, q)
 	}
 	if l.view.paid {
 		ctx = over

@@ -162,6 +162,16 @@ func describe(line *slog.Record, privacy Privacy, d *Decision, q *policy.Request
 	if owner.Known {
 		attrs = append(attrs, slog.Uint64("client_uid", uint64(owner.Value)))
 	}
+	if s := d.Source; s != nil {
+		account := s.Account
+		if s.How == policy.Login { // which may be an address of somebody's
+			account = privacy.address(account)
+		}
+		text("source", s.How)
+		text("account", account)
+		text("program", s.Program.Name)
+		text("args", s.Program.Args)
+	}
 	for i := range d.Bans {
 		name := "ban"
 		if i > 0 { // of its network, too

@@ -43,7 +43,7 @@ func (m *moment) size() int {
 	for _, name := range m.f.PTR.Names {
 		n += len(name)
 	}
-	return n + 96*answers + 24*addresses + 256*len(m.f.Networks) + 32*len(m.out.Rules) + len(m.out.Reason) + len(m.out.Text) + len(m.f.ListText)
+	return n + 96*answers + 24*addresses + 256*len(m.f.Networks) + 32*len(m.out.Rules) + len(m.out.Reason) + len(m.out.Text) + len(m.f.ListText) + len(m.f.Program.Name) + len(m.f.Program.Args)
 }
 
 // again makes the decision once more, with what was known then, and with rules changed, if change is given. Nothing is asked,
@@ -81,6 +81,7 @@ func (t then) Gather(_ context.Context, needs policy.Need, _ *policy.Request, f 
 		{policy.NeedHosted, func() { f.Hosted = was.Hosted }},
 		{policy.NeedListText, func() { f.ListText = was.ListText }},
 		{policy.NeedHold, func() { f.Held = was.Held }},
+		{policy.NeedProgram, func() { f.Program = was.Program }},
 		{policy.NeedTried, func() {
 			f.Memory, f.Here, f.Client, f.Networks, f.OnlyWayIn = was.Memory, was.Here, was.Client, was.Networks, was.OnlyWayIn
 		}},

@@ -31,6 +31,9 @@ func (p madeUpFacts) Gather(_ context.Context, needs policy.Need, _ *policy.Requ
 	if needs&policy.NeedListText != 0 {
 		f.ListText = p.ListText
 	}
+	if needs&policy.NeedProgram != 0 {
+		f.Program = p.Program
+	}
 	if needs&policy.NeedHold != 0 {
 		f.Held = p.Held
 	}

@@ -10,12 +10,12 @@ import (
 // MaxReply bounds a reply: its fields' bounds and names together stay below.
 const MaxReply = 4 << 10
 
-// Bounds of the reply's fields, in octets as written, escapes and all. The fields of
-// client text and words together are 3,820; names, quotes and flags are 113 more.
+// Bounds of the reply's fields, in octets as written, escapes and all. A message that is refused gets no header, so the
+// fields of client text and words together are 3,120; names, quotes and flags are 121 more.
 const (
 	maxMsg  = 1000
 	maxLog  = 1000
-	maxHdr  = 700
+	maxHdr  = 2000 // a stamp 540, a mark of all rules 400, what X-Source shows 1,060 without escapes
 	maxNote = 800
 	maxWord = 64
 )
@@ -32,6 +32,7 @@ type Reply struct {
 	Delay     string
 	Tag       string
 	Note      string // for Exim's main log, without an objection
+	Strip     bool   // remove X-Source and its kin that come from elsewhere
 	Synthetic bool
 	Degraded  bool
 }
@@ -42,9 +43,9 @@ func (r *Reply) Fit(stage policy.Stage) {
 	switch stage {
 	case policy.Quit, policy.NotQuit, policy.NotSMTPStart, policy.NoStage:
 		r.Action, r.Msg, r.Log = policy.Dunno, "", ""
-		r.Header, r.Control, r.Delay = "", "", ""
+		r.Header, r.Control, r.Delay, r.Strip = "", "", "", false
 	case policy.Connect, policy.Helo:
-		r.Header, r.Control = "", ""
+		r.Header, r.Control, r.Strip = "", "", false
 		if r.Action == policy.Freeze { // a control, and there is no message yet
 			r.Action, r.Msg, r.Log = policy.Dunno, "", ""
 		}
@@ -73,11 +74,16 @@ func (r *Reply) Append(dst []byte) []byte {
 	}
 	dst = appendField(dst, "rule", r.Rule, maxWord)
 	dst = appendField(dst, "id", r.ID, maxWord)
-	dst = appendField(dst, "hdr", r.Header, maxHdr)
+	if action == policy.Dunno {
+		dst = appendField(dst, "hdr", r.Header, maxHdr)
+	}
 	dst = appendField(dst, "control", control, maxWord)
 	dst = appendField(dst, "delay", r.Delay, maxWord)
 	dst = appendField(dst, "tag", r.Tag, maxWord)
 	dst = appendField(dst, "note", r.Note, maxNote)
+	if r.Strip {
+		dst = append(dst, " strip=1"...)
+	}
 	if r.Synthetic {
 		dst = append(dst, " synthetic=1"...)
 	}

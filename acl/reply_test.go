@@ -17,7 +17,7 @@ import (
 // replyGrammar is the reply of the package comment, in other means than the writer's.
 var replyGrammar = regexp.MustCompile(`\Aaction=(dunno|deny|defer|drop)` +
 	`( (msg|log|rule|id|hdr|control|delay|tag|note)=([A-Za-z0-9_.,:/-]+|"([ !#-\[\]-~]|\\[\\"nrt]|\\[0-3][0-7][0-7])*"))*` +
-	`( synthetic=1)?( degraded=1)? end=1\n\z`)
+	`( strip=1)?( synthetic=1)?( degraded=1)? end=1\n\z`)
 
 // extract takes a field out of a line as Exim's ${extract{key}{line}} does.
 func extract(line, key string) (string, bool) {
@@ -73,8 +73,14 @@ func fieldsOf(r *Reply) (fields []Pair, most map[string]int) {
 	if action != policy.Dunno {
 		fields = append(fields, Pair{"msg", r.Msg}, Pair{"log", r.Log})
 	}
-	fields = append(fields, Pair{"rule", r.Rule}, Pair{"id", r.ID}, Pair{"hdr", r.Header}, Pair{"control", control},
-		Pair{"delay", r.Delay}, Pair{"tag", r.Tag}, Pair{"note", r.Note})
+	fields = append(fields, Pair{"rule", r.Rule}, Pair{"id", r.ID})
+	if action == policy.Dunno { // what is refused gets no header
+		fields = append(fields, Pair{"hdr", r.Header})
+	}
+	fields = append(fields, Pair{"control", control}, Pair{"delay", r.Delay}, Pair{"tag", r.Tag}, Pair{"note", r.Note})
+	if r.Strip {
+		fields = append(fields, Pair{"strip", "1"})
+	}
 	if r.Synthetic {
 		fields = append(fields, Pair{"synthetic", "1"})
 	}
@@ -163,7 +169,7 @@ func hostileReply(rnd *rand.Rand) *Reply {
 		return b.String()
 	}
 	return &Reply{Action: policy.Action(rnd.IntN(6)), Msg: value(), Log: value(), Rule: value(), ID: value(), Header: value(),
-		Control: value(), Delay: value(), Tag: value(), Note: value(), Synthetic: rnd.IntN(2) == 0, Degraded: rnd.IntN(2) == 0}
+		Control: value(), Delay: value(), Tag: value(), Note: value(), Strip: rnd.IntN(2) == 0, Synthetic: rnd.IntN(2) == 0, Degraded: rnd.IntN(2) == 0}
 }
 
 func TestHostileRepliesAreOneLine(t *testing.T) {
@@ -179,7 +185,7 @@ func TestEximReadsHostileReplies(t *testing.T) {
 	if _, err := os.Stat(exim); err != nil {
 		t.Skip("exim4 is missing: apt-get install exim4-daemon-heavy lets it read our replies")
 	}
-	names := []string{"action", "msg", "log", "rule", "id", "hdr", "control", "delay", "tag", "note", "synthetic", "degraded", "end"}
+	names := []string{"action", "msg", "log", "rule", "id", "hdr", "control", "delay", "tag", "note", "strip", "synthetic", "degraded", "end"}
 	rnd := rand.New(rand.NewPCG(3, 4))
 	dir := t.TempDir()
 	var ask strings.Builder
@@ -223,11 +229,14 @@ func TestEximReadsHostileReplies(t *testing.T) {
 func TestARoomfulOfFieldsFits(t *testing.T) {
 	long := strings.Repeat("\xff", 5000)
 	r := Reply{Action: policy.Defer, Msg: long, Log: long, Rule: long, ID: long, Header: long, Control: long, Delay: long, Tag: long, Note: long,
-		Synthetic: true, Degraded: true}
-	if n := len(r.Append(nil)); n > 3933 {
-		t.Errorf("%d octets, 3,820 and 113 are said", n)
+		Strip: true, Synthetic: true, Degraded: true}
+	for _, action := range []policy.Action{policy.Defer, policy.Dunno} {
+		r.Action = action
+		if n := len(r.Append(nil)); n > 3241 {
+			t.Errorf("%s: %d octets, 3,120 and 121 are said", action, n)
+		}
+		checkReply(t, &r)
 	}
-	checkReply(t, &r)
 }
 
 func TestBrokenRepliesAreNone(t *testing.T) {
@@ -247,15 +256,15 @@ func TestBrokenRepliesAreNone(t *testing.T) {
 	}
 }
 
-// TestFitToTheStage has what protocol.md allows: a for the action, h for hdr, c for control, d for delay, n for note.
+// TestFitToTheStage has what protocol.md allows: a for the action, h for hdr, c for control, d for delay, n for note, s for strip.
 func TestFitToTheStage(t *testing.T) {
 	allowed := map[policy.Stage]string{
-		policy.NoStage: "n", policy.Connect: "adn", policy.Helo: "adn", policy.Mail: "ahcdn", policy.RCPT: "ahcdn", policy.Predata: "ahcdn",
-		policy.MIME: "ahcdn", policy.Data: "ahcdn", policy.Quit: "n", policy.NotQuit: "n", policy.NotSMTPStart: "n", policy.NotSMTP: "ahcn",
+		policy.NoStage: "n", policy.Connect: "adn", policy.Helo: "adn", policy.Mail: "ahcdns", policy.RCPT: "ahcdns", policy.Predata: "ahcdns",
+		policy.MIME: "ahcdns", policy.Data: "ahcdns", policy.Quit: "n", policy.NotQuit: "n", policy.NotSMTPStart: "n", policy.NotSMTP: "ahcns",
 	}
 	for stage, want := range allowed {
 		for action := policy.Dunno; action <= policy.Freeze; action++ {
-			r := Reply{Action: action, Msg: "550 m", Log: "l", Header: "h", Control: "queue", Delay: "2s", Tag: "t", Note: "n", Rule: "r", ID: "i"}
+			r := Reply{Action: action, Msg: "550 m", Log: "l", Header: "h", Control: "queue", Delay: "2s", Tag: "t", Note: "n", Rule: "r", ID: "i", Strip: true}
 			r.Fit(stage)
 			line := string(r.Append(nil))
 			has := func(letter string) bool { return strings.Contains(want, letter) }
@@ -266,7 +275,7 @@ func TestFitToTheStage(t *testing.T) {
 					control = "freeze/no_tell"
 				}
 			}
-			for field, there := range map[string]bool{"msg": objects, "log": objects, "hdr": has("h"), "control": has("c"), "delay": has("d"), "note": has("n"), "rule": true, "id": true, "tag": true} {
+			for field, there := range map[string]bool{"msg": objects, "log": objects, "hdr": has("h") && !objects, "strip": has("s"), "control": has("c"), "delay": has("d"), "note": has("n"), "rule": true, "id": true, "tag": true} {
 				if value, is := extract(line, field); is != there || field == "control" && value != control {
 					t.Errorf("%s, %s: %s is %q, %v, want %v: %s", stage, action, field, value, is, there, line)
 				}

@@ -40,6 +40,10 @@ type Settings struct {
 	Prove   bool            // ask the kernel whether a connection exists; else believe every request
 	Privacy Privacy
 	Log     *slog.Logger
+
+	Stamps   Stamper  // nil: no message of ours is stamped
+	Strip    bool     // fields of X-Source that come from elsewhere go: ours are shown
+	Programs Programs // nil: of a program on this machine only uid and directory are known
 }
 
 // Server answers Exim on a Unix socket. One connection is one request and one reply. Make it with NewServer.
@@ -256,7 +260,7 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 		settings.Log.Info("bypassed", "stage", q.Stage.String(), "file", s.bypass)
 		return
 	}
-	known := live{peer: peer, dns: settings.DNS, own: settings.Own}
+	known := live{peer: peer, dns: settings.DNS, own: settings.Own, programs: settings.Programs}
 	known.interfaces = s.interfaces.Addresses(now)
 	known.view = s.conns.note(peer.PID, q, ownAddress(q, known.interfaces), now)
 	known.proven = known.view.proven || !settings.Prove
@@ -272,6 +276,7 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	}
 	d.ID = s.ids.next(now)
 	reply := d.Reply(q)
+	settings.tell(&reply, d, q)
 	s.answer(c, reply, behind)
 	m.took, m.privacy, m.octets = time.Since(now), settings.Privacy, octets
 	logDecision(settings, d, q, known.view.uid, m.took)

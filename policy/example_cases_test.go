@@ -91,7 +91,7 @@ func (s *scene) judge(t *testing.T, rule string) (Verdict, [3]Answer) {
 	return v, answers
 }
 
-// outcome writes a verdict as the tables have it: pass, unknown, or the answers under lenient, rfc and strict, where
+// outcome writes a verdict as the tables have it: pass, unknown, tells, or the answers under lenient, rfc and strict, where
 // deny is short for deny 550 5.7.1 and defer for defer 451 4.7.1. How long to wait follows, "observe" if the verdict asks
 // for it, and then its effects.
 func outcome(v Verdict, answers [3]Answer) string {
@@ -99,7 +99,10 @@ func outcome(v Verdict, answers [3]Answer) string {
 		return "unknown"
 	}
 	var words []string
-	if !v.Hit {
+	switch {
+	case v.Source != nil:
+		words = append(words, "tells")
+	case !v.Hit:
 		words = append(words, "pass")
 	}
 	for _, a := range answers {
@@ -176,7 +179,8 @@ func allExamples() []example {
 	return slices.Concat(heloForgeries(), heloAddresses(), heloNames(), heloQuality(), heloSpelled(), heloChanges(),
 		heloHosted(), heloUnresolved(), heloElsewhere(), heloProviders(), ptrExamples(), rblExamples(),
 		idMissing(), idSyntax(), idDomain(), idOurs(), idDates(), nobodyExamples(), nobodyOverTCP(), nobodyOnHold(), heloMany(),
-		dictionaryHard(), dictionaryWindow(), dictionarySpread(), dictionaryTrap(), dictionaryDelay(), shields(), authExamples())
+		dictionaryHard(), dictionaryWindow(), dictionarySpread(), dictionaryTrap(), dictionaryDelay(), shields(), authExamples(),
+		originExamples())
 }
 
 // A judge that wrote to the request would change what the next rule, or the log, sees.
@@ -230,7 +234,8 @@ func TestARuleReadsNoFactThatItDoesNotDeclare(t *testing.T) {
 			NeedTried: func(f *Facts) {
 				f.Memory, f.Here, f.Client, f.Networks, f.OnlyWayIn = false, Here{}, Tried{}, nil, false
 			},
-			NeedHold: func(f *Facts) { f.Held = Maybe[int]{} },
+			NeedHold:    func(f *Facts) { f.Held = Maybe[int]{} },
+			NeedProgram: func(f *Facts) { f.Program = Program{} },
 		} {
 			s := build(e.given)
 			blank(&s.f)

@@ -24,6 +24,7 @@ const (
 	NeedListText                       // Facts.ListText: only for a refusal that is shown, see Verdict.Wants
 	NeedTried                          // Facts.Memory and what follows it: the memory across connections
 	NeedHold                           // Facts.Held: a message is about to be put on hold, see Verdict.Wants
+	NeedProgram                        // Facts.Program: a look at the processes of this machine, or a question to the helper that may
 )
 
 // NeedDNS is every fact that the DNS is asked for.
@@ -53,6 +54,7 @@ type Facts struct {
 	Relays       *Prefixes    // MX hosts of own.domains
 
 	ClientUID Maybe[uint32] // who owns the other end of a connection from this machine
+	Program   Program       // what submitted a message on this machine
 	Held      Maybe[int]    // messages of this account put on hold within the last hour, the present one included
 
 	Memory    bool      // the memory has answered, and what follows is known

@@ -12,7 +12,7 @@ import (
 func TestTheOrderOfTheRules(t *testing.T) {
 	const want = "nobody.N1 helo.H1 helo.H17 helo.H2 helo.H3 helo.H4 helo.H5 helo.H6 helo.H7 helo.H8 helo.H9 helo.H10 " +
 		"helo.H11 helo.H12 helo.H13 helo.H14 helo.H15 helo.H16 " +
-		"dictionary.hard dictionary.window dictionary.spread dictionary.trap dictionary.delay ptr.P1 ptr.P2 rbl.L1 messageid.M1 messageid.M2 messageid.M3 messageid.M4 messageid.M5 messageid.M8 auth.AU1"
+		"dictionary.hard dictionary.window dictionary.spread dictionary.trap dictionary.delay ptr.P1 ptr.P2 rbl.L1 messageid.M1 messageid.M2 messageid.M3 messageid.M4 messageid.M5 messageid.M8 auth.AU1 origin.N5"
 	var names []string
 	for _, b := range Bind(Table(), nil, Enforce) {
 		names = append(names, b.Name)
@@ -35,6 +35,7 @@ func TestThePolicies(t *testing.T) {
 		"rbl":        {[]Stage{RCPT}, 49},
 		"messageid":  {[]Stage{Data}, 40},
 		"auth":       {[]Stage{Quit, NotQuit}, 0},
+		"origin":     {[]Stage{Data, NotSMTP}, 0},
 	}
 	for _, p := range Table() {
 		w, ok := want[p.Name]
@@ -62,11 +63,11 @@ var (
 )
 
 // An answer's code fits its action, or Exim replaces it and writes to its panic log; a soft one is below the threshold. At
-// the end of a session there is nobody to answer.
+// the end of a session there is nobody to answer, and who sent a message is no objection.
 func checkAnswer(t *testing.T, rule string, a Answer, most Score) {
 	t.Helper()
 	switch {
-	case strings.HasPrefix(rule, "auth."):
+	case strings.HasPrefix(rule, "auth."), strings.HasPrefix(rule, "origin."):
 		if a != (Answer{}) {
 			t.Errorf("%s answers %+v", rule, a)
 		}
@@ -95,7 +96,7 @@ func TestTheAnswersOfTheRules(t *testing.T) {
 			checkAnswer(t, b.Name, a, b.Policy.Cap)
 			checkAnswer(t, b.Name, a.Graced(), b.Policy.Cap)
 		}
-		if b.Needs&^(NeedAccount|NeedGreetings|NeedAllMail|NeedDNS|NeedTried) != 0 || b.Needs&NeedListText != 0 {
+		if b.Needs&^(NeedAccount|NeedGreetings|NeedAllMail|NeedDNS|NeedTried|NeedProgram) != 0 || b.Needs&NeedListText != 0 {
 			t.Errorf("%s needs %b", b.Name, b.Needs)
 		}
 	}
@@ -123,7 +124,7 @@ func TestTheAnswersAreThoseOfTheDesign(t *testing.T) {
 		"ptr.P1": "2.0 2.0 2.0", "ptr.P2": "1.0 1.0 1.0", "rbl.L1": "deny deny deny", "helo.H13": "2.0 2.5 3.5",
 		"helo.H14": "1.0 2.0 deny", "messageid.M1": "2.5 deny deny", "messageid.M2": "2.0 deny deny", "messageid.M3": "2.5 deny deny",
 		"messageid.M4": "0.5 0.5 0.5", "messageid.M5": "1.0 2.0 3.5", "messageid.M8": "1.0 1.0 1.0",
-		"auth.AU1": "none none none",
+		"auth.AU1": "none none none", "origin.N5": "none none none",
 	}
 	for _, b := range Bind(Table(), nil, Enforce) {
 		if got := outcome(Verdict{Hit: true}, b.Answers); got != want[b.Name] {
@@ -175,6 +176,10 @@ func TestTheDefaults(t *testing.T) {
 			}
 		case *MessageID:
 			if s.DateAhead != 2 || s.DateOld != 15 || len(s.ExceptSenders) != 0 {
+				t.Errorf("%+v", s)
+			}
+		case *Origin:
+			if *s != (Origin{Header: true}) || len(s.Check()) > 0 {
 				t.Errorf("%+v", s)
 			}
 		case *Nobody:

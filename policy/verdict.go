@@ -91,8 +91,9 @@ type Verdict struct {
 	Reason  string  // for the log and the trace: the value and what is wrong with it
 	Text    string  // for the client, one line, without code
 	Effects []Effect
-	Wants   Need // facts that may speak for the client, or say more to one who is refused; the judge is asked once more with them
-	Delay   int  // seconds, for the answer Delay
+	Source  *Source // where a message of ours came from, to be told whatever else is found
+	Wants   Need    // facts that may speak for the client, or say more to one who is refused; the judge is asked once more with them
+	Delay   int     // seconds, for the answer Delay
 }
 
 // Pass is the verdict of a judge with nothing to object to.

@@ -40,7 +40,7 @@ func keySeeds() []seed {
 			`there are H1, H17, H2, H3, H4, H5, H6, H7, H8, H9, H10, H11, H12, H13, H14, H15, H16`},
 		{table: "policy.messageid.rules", text: `‸m1 = "off"`, want: `policy.messageid.rules.m1: unknown rule, did you mean M1; ` +
 			`there are M1, M2, M3, M4, M5, M8`},
-		{table: "policy.nobody", text: `rules = {N1 = "off", ‸N5 = "off"}`, want: `policy.nobody.rules.N5: unknown rule: here are N1`},
+		{table: "policy.nobody", text: `rules = {N1 = "off", ‸N6 = "off"}`, want: `policy.nobody.rules.N6: unknown rule: here are N1`},
 		{table: "policy.extra", text: `‸silent = 1`, want: `policy.extra.silent: unknown key: here are mode, preset, grace_until, ` +
 			`word, flag, count, small, share, worst, ports, words, modes, wait, ages, rules`},
 	}
@@ -206,7 +206,7 @@ func tableSeeds() []seed {
 		{table: whole, text: "[‸lissten]\nsocket = \"/run/x.sock\"\n", want: `lissten: unknown table, did you mean listen`},
 		{table: whole, text: "[policy.‸messageId]\nmode = \"off\"\n", want: `policy.messageId: unknown table, did you mean messageid`},
 		{table: whole, text: "[‸helo]\nmode = \"off\"\n", want: `helo: unknown table here: write [policy.helo]`},
-		{table: whole, text: "[policy.‸spf]\n[policy.spf.zones]\na = 1\n", want: `policy.spf: unknown table: here are nobody, helo, dictionary, ptr, rbl, messageid, auth, extra`},
+		{table: whole, text: "[policy.‸spf]\n[policy.spf.zones]\na = 1\n", want: `policy.spf: unknown table: here are nobody, helo, dictionary, ptr, rbl, messageid, auth, origin, extra`},
 		{table: whole, text: "‸[[policy]]\n", want: `policy: two brackets make a list of tables: write [policy]`},
 		{table: whole, text: "[policy.extra.‸ages]\n", want: `policy.extra.ages: must be a list, not a table`},
 		{table: whole, text: "[policy.extra.rules]\nX1 = \"off\"\n[policy.extra.‸rules]\nX2 = \"off\"\n",

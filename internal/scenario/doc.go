@@ -66,6 +66,7 @@
 //	score mark class delay    3.0, yes or no, a class of exemption, seconds
 //	hit                       rules that hit, observed ones too, with commas; others may have hit
 //	reason text               a part of it
+//	source account            who sent a message of ours: sendmail, smtp or login, and a name
 //	ban level                 networks that were banned just now, and at which levels
 //
 // A "<" alone is a place for --update to write to. Time passes by

@@ -36,6 +36,8 @@ var fields = []field{
 	{name: "hit", says: func(d *acl.Decision) string { return orNone(strings.Join(d.Rules, ",")) }, fits: among, read: each(oneOf(append(ruleNames(), none)...))},
 	{name: "reason", says: func(d *acl.Decision) string { return orNone(d.Reason) }, fits: within},
 	{name: "text", says: func(d *acl.Decision) string { return orNone(d.Text) }, fits: within},
+	{name: "source", says: func(d *acl.Decision) string { return toldOf(d).How }, read: oneOf(policy.Sendmail, policy.SMTP, policy.Login, none)},
+	{name: "account", says: func(d *acl.Decision) string { return toldOf(d).Account }},
 	{name: "ban", says: bansOf, fits: among, read: each(readNetwork)},
 	{name: "level", says: levelsOf, fits: among, read: each(readCount)},
 }
@@ -91,6 +93,16 @@ func whole(d *acl.Decision) []expected {
 		all = append(all, expected{f, f.says(d)})
 	}
 	return all
+}
+
+// toldOf is what is told of a message of ours.
+func toldOf(d *acl.Decision) policy.Source {
+	if d.Source == nil {
+		return policy.Source{How: none, Account: none}
+	}
+	s := *d.Source
+	s.Account = orNone(s.Account)
+	return s
 }
 
 func actionWords() (words []string) {

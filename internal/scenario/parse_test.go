@@ -56,7 +56,7 @@ func TestEachMistakeIsToldWithLineColumnAndWhatWasMeant(t *testing.T) {
 		{rcpt + "! level=‸high\n", `level "high" is no whole number`},
 		{"-- dns --\nbl.example ‸192.0.2.7\n" + rcpt + "< dunno\n", `"192.0.2.7" is nothing that the DNS has: write bl.example lists 192.0.2.7`},
 		{rcpt + "! mark=yes ‸mark=no\n", "mark stands there twice"},
-		{rcpt + "‸!\n", "expects nothing: write one of action, code, rule, would, score, mark, class, delay, hit, reason, text, ban, level behind it"},
+		{rcpt + "‸!\n", "expects nothing: write one of action, code, rule, would, score, mark, class, delay, hit, reason, text, source, account, ban, level behind it"},
 		{rcpt + "@ +1h\n‸< dunno\n", "stands below no line that begins with > or @ reconnect: what is it about?"},
 		{client + "> RSET\n‸< dunno\n", "Exim does not ask at RSET, so nothing comes back"},
 		{rcpt + "< dunno\n@ ‸recnnect\n", `"recnnect" is nothing that happens: did you mean reconnect?`},
