@@ -228,12 +228,14 @@ func TestEveryFileOpensAsItsOwnManualPage(t *testing.T) {
 	}
 }
 
-func TestOurHeaderFromOutsideGoesBeforeOursIsAdded(t *testing.T) {
+func TestOurHeadersFromOutsideGoBeforeOursAreAdded(t *testing.T) {
 	for _, flavour := range All() {
 		text := whole(t, flavour)
-		gone, added := strings.Index(text, "remove_header = X-Eximpolicyd\n"), strings.Index(text, "add_header  =")
-		if gone < 0 || added < gone {
-			t.Errorf("%s: removed at %d, added at %d", flavour, gone, added)
+		added := strings.Index(text, "add_header  =")
+		for _, ours := range []string{"X-Eximpolicyd : X-Eximpolicyd-Origin", "X-Source : X-Source-Dir : X-Source-Args"} {
+			if gone := strings.Index(text, "remove_header = "+ours+"\n"); gone < 0 || added < gone {
+				t.Errorf("%s: %s removed at %d, added at %d", flavour, ours, gone, added)
+			}
 		}
 	}
 }
