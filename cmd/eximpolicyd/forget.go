@@ -56,7 +56,7 @@ What is known of a larger network stays, and so does the daemon's log. The exit 
 
 func tellForgotten(out io.Writer, q *control.Request, gone *control.Erased) error {
 	switch {
-	case q.Account != "" && !gone.Account && gone.Decisions == 0:
+	case q.Account != "" && !gone.Account && gone.Decisions+gone.Names == 0:
 		return fail(exNone, "", "nothing was remembered of the account %q", q.Account)
 	case gone.Bans+gone.Allowed+gone.Counters+gone.Decisions == 0 && !gone.Account && !gone.Unsaved.Unsaved:
 		return fail(exNone, "", "nothing was remembered of %s", shown(q.Network))
@@ -67,6 +67,9 @@ func tellForgotten(out io.Writer, q *control.Request, gone *control.Erased) erro
 		what = fmt.Sprintf(": the counters of the account %q", q.Account)
 	case q.Account != "":
 		what = fmt.Sprintf(" of the account %q: no counter", q.Account)
+	}
+	if gone.Names > 0 {
+		what += ", its name in X-Eximpolicyd-Origin"
 	}
 	if _, err := fmt.Fprintf(out, "forgotten%s, %s\n", what, many(gone.Decisions, "decision")); err != nil {
 		return err

@@ -105,7 +105,7 @@ func (s *server) listenControl(path string, log *slog.Logger) *net.UnixListener 
 }
 
 // control answers the administrator until ctx ends.
-func (s *server) control(ctx context.Context, l *net.UnixListener, door *acl.Server, recent *decisions) {
+func (s *server) control(ctx context.Context, l *net.UnixListener, door *acl.Server, recent *decisions, whose *stamps) {
 	if l == nil {
 		return
 	}
@@ -114,7 +114,7 @@ func (s *server) control(ctx context.Context, l *net.UnixListener, door *acl.Ser
 	srv := control.Server{
 		Lists: s.health, Status: func() control.Status { return s.status(door, started) }, Spared: s.spared,
 		Refuses: func(b *ledger.Ban) bool { return s.inForce.Load().settings.Decider.Refuses(b) },
-		Memory:  s.memory, Log: log, Decisions: recent,
+		Memory:  s.memory, Log: log, Decisions: recent, Stamps: whose,
 	}
 	if err := srv.Serve(ctx, l); err != nil {
 		log.Error("the administrator's socket is closed", "error", err)

@@ -35,6 +35,7 @@ type server struct {
 	asking         atomic.Pointer[asking] // nil: the DNS is not asked
 	own            *own                   // likewise; only run and reload look
 	memory         *ledger.Engine
+	stamps         origin.Stamps
 	inForce        atomic.Pointer[inForce]
 	handed         handed // what systemd listens on for us and nobody has taken yet; only run looks
 	at             string // the socket that Exim asks at
@@ -115,26 +116,27 @@ func (s *server) run(out io.Writer) error {
 	s.handed.rest(log)
 	s.attach(ctx, conf, settings)
 	srv := acl.NewServer(s.at, 0, prover, settings)
-	recent := &decisions{Ring: srv.Ring(), state: s.memory.State, log: s.log.Load}
-	recent.load()
+	recent, whose := s.kept(srv)
 	s.greet(out, conf, settings.Decider)
 	var loops sync.WaitGroup
 	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen, conf.State) }) // run waits for it; it ends with ctx
-	loops.Go(func() { s.control(ctx, admin, srv, recent) })               // likewise
+	loops.Go(func() { s.control(ctx, admin, srv, recent, whose) })        // likewise
 	loops.Go(func() { recent.keep(ctx) })                                 // likewise
+	loops.Go(func() { whose.keep(ctx) })                                  // likewise
 	loops.Go(func() { s.watched(ctx, srv.Alive) })                        // likewise
 	s.ready()
 	err = srv.Serve(ctx, l)
 	stop()
 	loops.Wait()
-	return errors.Join(err, s.save(recent))
+	return errors.Join(err, s.save(recent, whose))
 }
 
 // save ends what asks the DNS, and keeps for the next daemon what this one remembers.
-func (s *server) save(recent *decisions) error {
+func (s *server) save(recent *decisions, whose *stamps) error {
 	s.own.Close()
 	err := s.asking.Load().Close()
 	recent.save() // which tells what goes wrong
+	whose.save()  // likewise
 	if unsaved := s.memory.Close(); unsaved != nil {
 		s.log.Load().Error("the memory is not saved whole", "error", unsaved)
 	}
@@ -210,6 +212,7 @@ func (s *server) settings(c *config.Config, log *slog.Logger) (*acl.Settings, er
 			"remembered may shut out somebody else; use it only for an Exim in another network name space")
 	}
 	settings.Peers, settings.Prove = peers, c.Listen.Prove
+	stamped(c, settings, &s.stamps)
 	return settings, nil
 }
 

@@ -51,6 +51,7 @@ type Request struct {
 	Size    int64        `json:"size,omitempty"`    // of Import: the octets that follow
 	ID      string       `json:"id,omitempty"`      // of Explain
 	Last    int          `json:"last,omitempty"`    // of Recent: how many
+	Stamp   string       `json:"stamp,omitempty"`   // of Whose: a header field
 }
 
 // The requests, each with its reply; those of lines have a Sum as theirs.
@@ -70,6 +71,8 @@ const (
 	Import   = "import"   // a Taken
 	Explain  = "explain"  // an Explained
 	Recent   = "recent"   // lines of acl.Explanation, the newest last
+	Whose    = "origin"   // an Origin
+	Rekey    = "rekey"    // a Rekeyed
 )
 
 // Sum is the reply behind lines.

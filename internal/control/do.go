@@ -27,6 +27,8 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 		return s.explain(q.ID), nil
 	case Recent:
 		return s.recent(q.Last, t)
+	case Whose, Rekey:
+		return s.stamps(q)
 	case Bans, Bar, Unban, Allows, Allow, Disallow, Why, Forget, Export, Import:
 	default:
 		return nil, refuse(Wrong, "no such request: %q", q.Request)
@@ -43,7 +45,7 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 		}
 		defer s.long.Unlock()
 	}
-	m := told{s.Memory, s.Refuses, s.Memory.Now(), s.Decisions}
+	m := told{s.Memory, s.Refuses, s.Memory.Now(), s.Decisions, s.Stamps}
 	if q.Request == Import {
 		ctx, stop := context.WithTimeout(ctx, importing)
 		defer stop()

@@ -78,6 +78,7 @@ type Erased struct {
 	ledger.Forgotten
 	Account   bool `json:"account"`   // something was remembered of the account
 	Decisions int  `json:"decisions"` // that can't be explained any more
+	Names     int  `json:"names"`     // of stamps, which say that a message is ours, and not whose any more
 	Unsaved
 }
 
@@ -93,6 +94,7 @@ type told struct {
 	refuses   func(*ledger.Ban) bool
 	now       time.Time
 	decisions Decisions
+	stamps    Stamps
 }
 
 func (m told) ban(b ledger.Ban) Ban {
@@ -192,6 +194,7 @@ func (m told) forget(ctx context.Context, q *Request) (any, error) {
 	if q.Account != "" {
 		r := Erased{Account: m.ForgetAccount(q.Account)}
 		r.decided(m.decisions, func(x *acl.Explanation) bool { return x.IsOfAccount(q.Account) || x.IsOfAccount(q.Login) })
+		r.named(m.stamps, q.Account, q.Login)
 		return r, nil
 	}
 	f, err := m.Forget(ctx, q.Network)

@@ -35,6 +35,7 @@ type Server struct {
 	Log     *slog.Logger
 
 	Decisions Decisions // nil: none can be explained
+	Stamps    Stamps    // nil: where messages came from can't be told
 
 	handlers sync.WaitGroup
 	long     sync.Mutex // held by an export or an import: one at a time
@@ -179,7 +180,7 @@ func (s *Server) note(q *Request, uid int, err error) {
 		about = append(about, "network", q.Network, "for_s", q.Seconds, "because", q.Because)
 	case Unban, Disallow:
 		about = append(about, "network", q.Network)
-	case Forget, Import:
+	case Forget, Import, Rekey:
 	default:
 		return
 	}

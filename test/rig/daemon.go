@@ -43,6 +43,10 @@ type Decision struct {
 	UID           *uint32     `json:"uid"`
 	CWD           string      `json:"cwd"`
 	ClientUID     *uint32     `json:"client_uid"`
+	Source        string      `json:"source"`
+	Account       string      `json:"account"`
+	Program       string      `json:"program"`
+	Args          string      `json:"args"`
 	Synthetic     bool        `json:"synthetic"`
 	Degraded      bool        `json:"degraded"`
 }
