@@ -3,6 +3,7 @@ package acl
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"eximpolicyd/policy"
@@ -23,10 +24,11 @@ func Budget(stage policy.Stage) time.Duration {
 // budget is a context that ends at its time. Unlike one of context.WithTimeout it has no timer until somebody waits for
 // its end: most decisions wait for nothing. Call stop when the decision is made.
 type budget struct {
-	end    time.Time
-	once   sync.Once
-	timer  context.Context
-	cancel context.CancelFunc
+	end     time.Time
+	once    sync.Once
+	timer   context.Context
+	cancel  context.CancelFunc
+	stopped atomic.Bool
 }
 
 var _ context.Context = (*budget)(nil)
@@ -40,9 +42,13 @@ func (b *budget) Done() <-chan struct{} {
 	return b.timer.Done()
 }
 
-// Err is nil until the end.
+// Err is nil until the end, and not after stop: a context that is made of this one ends the program if it ends without
+// an error.
 func (b *budget) Err() error {
-	if time.Now().Before(b.end) {
+	switch {
+	case b.stopped.Load():
+		return context.Canceled
+	case time.Now().Before(b.end):
 		return nil
 	}
 	return context.DeadlineExceeded
@@ -53,6 +59,7 @@ func (b *budget) Value(any) any { return nil }
 
 // stop ends the timer, if there is one.
 func (b *budget) stop() {
+	b.stopped.Store(true)
 	b.once.Do(func() {})
 	if b.cancel != nil {
 		b.cancel()
