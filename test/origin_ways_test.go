@@ -73,7 +73,7 @@ func php(t *testing.T, s *rig.Site, user, dir, text string, args ...string) {
 	t.Helper()
 	file := filepath.Join(dir, "send.php")
 	check(t, os.WriteFile(file, []byte("<?php\n"+text), 0o644))
-	argv := append([]string{"/usr/bin/php", "-d", "sendmail_path=" + sendmail + " -t -i", "-f", file, "--"}, args...)
+	argv := append([]string{"/usr/bin/php", "-dsendmail_path=" + sendmail + " -t -i", "-f", file, "--"}, args...)
 	if out, err := s.As(user, dir, "", argv...); err != nil || out != "" {
 		t.Fatalf("%v %s", err, out)
 	}
@@ -99,34 +99,34 @@ if ($hurried) {
 }
 fclose($f);`
 
-// Each is a way in which a web script sends, as nobody. Only sendmail tells where it stands.
-func originWays() []struct {
+// An originWay is one in which a web script sends, as nobody. Only sendmail tells where it stands.
+type originWay struct {
 	name, source string
+	orphan       bool // its parents are gone
 	send         func(t *testing.T, s *rig.Site, dir, subject string)
-} {
+}
+
+func originWays() []originWay {
 	overTCP := func(hurried string) func(*testing.T, *rig.Site, string, string) {
 		return func(t *testing.T, s *rig.Site, dir, subject string) {
 			php(t, s, "nobody", dir, bySMTP, s.Addr(), "bob@"+rig.Domain, "alice@"+rig.Domain, subject, hurried)
 		}
 	}
-	return []struct {
-		name, source string
-		send         func(t *testing.T, s *rig.Site, dir, subject string)
-	}{
-		{"sendmail -t", "sendmail", func(t *testing.T, s *rig.Site, dir, subject string) {
+	return []originWay{
+		{"sendmail -t", "sendmail", false, func(t *testing.T, s *rig.Site, dir, subject string) {
 			php(t, s, "nobody", dir, `$p = popen("`+sendmail+` -t -i", "w"); fwrite($p, $argv[1]); pclose($p);`, letterText(subject))
 		}},
-		{"PHP mail()", "sendmail", func(t *testing.T, s *rig.Site, dir, subject string) {
+		{"PHP mail()", "sendmail", false, func(t *testing.T, s *rig.Site, dir, subject string) {
 			php(t, s, "nobody", dir, `mail($argv[1], $argv[2], "text\n", "From: shop@`+rig.Domain+`") or exit(1);`, "alice@"+rig.Domain, subject)
 		}},
-		{"loopback SMTP", "smtp", overTCP("")},
-		{"background double fork", "sendmail", func(t *testing.T, s *rig.Site, dir, subject string) {
+		{"loopback SMTP", "smtp", true, overTCP("")},
+		{"background double fork", "sendmail", true, func(t *testing.T, s *rig.Site, dir, subject string) {
 			file := filepath.Join(dir, "letter")
 			check(t, os.WriteFile(file, []byte(letterText(subject)), 0o644))
-			// Two shells end before sendmail reads: its parent is gone, and so is its session.
-			php(t, s, "nobody", dir, `exec("setsid sh -c '(sleep 0.1; `+sendmail+` -t -i <letter) &' >/dev/null 2>&1 &");`)
+			// It sends when the script is gone and two shells with it: no parent is left, and no session.
+			php(t, s, "nobody", dir, `exec("setsid sh -c '(while [ -d /proc/" . getmypid() . " ]; do :; done; `+sendmail+` -t -i <letter) &' >/dev/null 2>&1 &");`)
 		}},
-		{"pipelined BDAT and close", "smtp", overTCP("1")},
+		{"pipelined BDAT and close", "smtp", true, overTCP("1")},
 	}
 }
 
@@ -136,7 +136,7 @@ func TestOfAWebScriptsMailTheOriginIsToldInEveryWay(t *testing.T) {
 			t.Parallel()
 			s := started(t, rig.Config{Flavour: flavour})
 			d := daemon(t, s, "")
-			uids, dirs := 0, 0
+			uids, dirs, programs := 0, 0, 0
 			for i, w := range originWays() {
 				dir := folder(t, s, fmt.Sprintf("site%d/public_html", i))
 				check(t, os.Chmod(filepath.Dir(dir), 0o755))
@@ -161,6 +161,13 @@ func TestOfAWebScriptsMailTheOriginIsToldInEveryWay(t *testing.T) {
 				if one.Directory == want && line.CWD == want {
 					dirs++
 				}
+				script := filepath.Join(dir, "send.php")
+				if w.orphan {
+					script = ""
+				}
+				if one.Program == script && line.Program == script && strings.Contains(line.Args, script) {
+					programs++
+				}
 				if one.Account != "nobody" || one.Source != w.source || line.Source != w.source || one.Belongs == nil || !*one.Belongs {
 					t.Errorf("%s: %+v\n%+v", w.name, one, line)
 				}
@@ -168,8 +175,9 @@ func TestOfAWebScriptsMailTheOriginIsToldInEveryWay(t *testing.T) {
 					t.Errorf("%s: the world can read it: %s", w.name, letter)
 				}
 			}
-			t.Logf("FIGURE origin of a web script as nobody: uid right %d of 5, directory right or untold %d of 5, in log and header", uids, dirs)
-			if uids != 5 || dirs != 5 {
+			t.Logf("FIGURE origin of a web script as nobody: uid right %d of 5, directory right or untold %d of 5, script right or untold %d of 5, in log and header",
+				uids, dirs, programs)
+			if uids != 5 || dirs != 5 || programs != 5 {
 				t.Error("want 5 of 5")
 			}
 			healthy(t, s)
