@@ -91,8 +91,7 @@ func (t *relayTable) end(rep *relaytest.Report) error {
 			break
 		}
 	}
-	colour := map[relaytest.Verdict]string{relaytest.Open: "hit", relaytest.Closed: "ok"}[rep.Verdict]
-	hanging(w, t.paint(colour, rep.Verdict.String())+": ", rep.Why)
+	hanging(w, rep.Verdict.String()+": ", plain(rep.Why))
 	if rep.Verdict == relaytest.Unclear {
 		hanging(w, "", "--deliver ADDRESS, an address of yours elsewhere, shows whether they relay")
 	}

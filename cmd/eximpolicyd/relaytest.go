@@ -34,7 +34,7 @@ const exOpen = 1
 func relaytestCommand() *cobra.Command {
 	r := &relaying{}
 	cmd := &cobra.Command{
-		Use:   "relaytest [HOST[:PORT]]",
+		Use:   "relaytest HOST[:PORT]",
 		Short: "am I an open relay? ask a mail server by every known form",
 		Long: `Ask a mail server to take mail from a stranger for somebody elsewhere, in every form that is known to have fooled one, and
 stop before DATA. --forms shows them. A form has a connection of its own, one a second; STARTTLS is used where it is
@@ -44,11 +44,15 @@ Every server relays for its own machine and network, so a test from there may pr
 network: it plays a client from outside to the Exim of this machine, by exim -bh, and finds the same.
 
 A host that is not this machine needs --i-own-this: strangers take it for an attack. --deliver sends a message to an address
-of yours, elsewhere, by each form that is taken; where it arrives, that form relays.
+of yours, elsewhere, by each form that is taken; where it arrives, that form relays. What does not may freeze in its queue.
 
   relays    taken, and for nobody of the server's
   accepted  taken, but perhaps for a mailbox of the server: look, or prove it by --deliver
-  refused   by a 5xx      deferred  by a 4xx      skipped  not offered      error  no answer
+  allowed   taken from a client that may relay, as it seems
+  refused   by a 5xx
+  deferred  by a 4xx, so that it is not tested
+  skipped   the server does not offer SMTPUTF8
+  error     no answer
 
 The exit code is 1 if a form relays, 0 if none does, 75 if an answer is missing, as under greylisting, and 69 if the test
 proves nothing: the server does not talk to us, refuses everything, or lets this machine relay by right.`,
@@ -104,7 +108,7 @@ func (r *relaying) run(out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	return relayFailure(rep)
+	return r.failure(rep)
 }
 
 // options reads what the flags say.
@@ -236,13 +240,18 @@ func heloName() string {
 	return name
 }
 
-// relayFailure is the exit code of a report.
-func relayFailure(rep *relaytest.Report) error {
+// failure is the exit code of a report, and what to do.
+func (r *relaying) failure(rep *relaytest.Report) error {
 	switch rep.Verdict {
 	case relaytest.Open:
-		return fail(exOpen, "if "+rep.Client+" may relay, that is its right: test from elsewhere, or with --exim", "open relay: %s", rep.Why)
+		hint := "if " + rep.Client + " may relay, that is its right: test from elsewhere, or with --exim"
+		if r.exim != "" {
+			hint = rep.Server + " on a terminal says which statement takes such a form"
+		}
+		return fail(exOpen, hint, "%s is an open relay", rep.Server)
 	case relaytest.Permitted:
-		return fail(exUnavailable, "test with --exim, which plays a client from outside, or from another network", "proves nothing: %s", rep.Why)
+		return fail(exUnavailable, "test with --exim, which plays a client from outside, or from another network",
+			"from here %s lets everything through, which proves nothing", rep.Server)
 	case relaytest.Untested:
 		code, hint := exUnavailable, "name its domain by --domain, or test it from another address"
 		if len(rep.Forms) == 0 {
@@ -251,7 +260,7 @@ func relayFailure(rep *relaytest.Report) error {
 		if later(rep) {
 			code, hint = exTemporary, "try again later, or from another address"
 		}
-		return fail(code, hint, "could not be tested: %s", rep.Why)
+		return fail(code, hint, "%s could not be tested: %s", rep.Server, rep.Why)
 	}
 	return nil
 }

@@ -108,8 +108,6 @@ func problem(err error) string {
 
 // converse connects, asks and says goodbye. The result's stage is how far it came.
 func (t *tester) converse(ctx context.Context, c *talk) error {
-	ctx, stop := context.WithTimeout(ctx, talkTime)
-	defer stop()
 	dial, dialed := context.WithTimeout(ctx, dialTime)
 	conn, err := t.Dial(dial)
 	dialed()

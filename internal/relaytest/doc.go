@@ -17,6 +17,7 @@
 //	relays    taken, and the recipient can't be a mailbox of the server: its domain is another's, or the server is known to
 //	          refuse mailboxes that it does not have
 //	accepted  taken, but perhaps for a mailbox of its own: look, or prove it by a message (Options.Deliver)
+//	allowed   taken from a client that may relay by right, as it seems: see below
 //	refused   a 5xx, from the greeting to the recipient, and with Deliver to the message
 //	deferred  a 4xx: greylisting or load; the form is not tested
 //	error     no answer: the connection ended, took too long, or said what is no SMTP
@@ -27,8 +28,8 @@
 // refuses. The first finds the server's domain among the likely ones, the second tells relays from accepted.
 //
 // Every server relays for its own network. A client that it may take for one of its own, Near, finds such a right and no
-// hole: a server which takes the victim from there by the null sender and by its own postmaster alike is Permitted, and the
-// test ends, for the rest proves nothing. The road not taken is to guess from a configuration which hosts may relay.
+// hole: where the victim is taken from there by the null sender and by the server's own postmaster alike, the client is
+// Permitted, and the test ends, for the rest proves nothing. The road not taken is to guess from a configuration which hosts may relay.
 //
 // # How it asks
 //

@@ -84,6 +84,14 @@ func TestAHostileServerIsBoundedAndItsTextHarmless(t *testing.T) {
 			fmt.Fprint(conn, "250-mx.example.com\r\n250 PIPELINING\r\n")
 			return false
 		}), "42 of 46 forms have no answer", "it answered before it was asked", time.Minute},
+		{"each answer at the last moment", func(conn net.Conn, in *bufio.Reader) {
+			time.Sleep(commandTime - time.Second)
+			polite(hello, func(conn net.Conn, _ string) bool {
+				time.Sleep(commandTime - time.Second)
+				fmt.Fprint(conn, "250 mx.example.com\r\n")
+				return false
+			})(conn, in)
+		}, "after 3", "no answer in time", 34 * time.Minute},
 		{"an end at RCPT", polite(hello, func(conn net.Conn, line string) bool {
 			fmt.Fprint(conn, "250 mx.example.com\r\n")
 			return strings.HasPrefix(line, "MAIL")
@@ -128,6 +136,34 @@ func TestAHostileServerIsBoundedAndItsTextHarmless(t *testing.T) {
 	}
 }
 
+func TestAServerHearsNothingButAnEnvelope(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := map[string]int{}
+		dial, wait := speaking(polite("220 mx.example.com ESMTP\r\n", func(conn net.Conn, line string) bool {
+			verb, _, _ := strings.Cut(line, " ")
+			heard[verb]++
+			fmt.Fprint(conn, "250 mx.example.com\r\n") // it takes everything
+			return false
+		}))
+		rep, err := Test(context.Background(), options(dial))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait()
+		n := heard["EHLO"]
+		if rep.Verdict != Open || n < 25 || heard["MAIL"] < 25 || heard["RCPT"] != heard["MAIL"] || heard["QUIT"] != n {
+			t.Errorf("%s: %v", rep.Verdict, heard)
+		}
+		delete(heard, "EHLO")
+		delete(heard, "MAIL")
+		delete(heard, "RCPT")
+		delete(heard, "QUIT")
+		if len(heard) > 0 {
+			t.Errorf("and %v", heard)
+		}
+	})
+}
+
 func TestATarpitThatAnswersInTheEndIsNoFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mailer{rcpt: func(to string) error { time.Sleep(30 * time.Second); return ownOnly(to) }}
@@ -167,6 +203,35 @@ func TestTLSIsUsedWhereItIsOfferedUnderOurName(t *testing.T) {
 		}
 		if rep := test(t, &mailer{rcpt: ownOnly}, func(s *smtp.Server) { s.TLSConfig = config }, nil); rep.TLS != "" || rep.Verdict != Closed {
 			t.Errorf("without: %q, %s", rep.TLS, rep.Verdict)
+		}
+	})
+}
+
+func TestTLSFromTheFirstOctetIsSpokenWhereItIsAsked(t *testing.T) {
+	config := certificate(t)
+	synctest.Test(t, func(t *testing.T) {
+		dial, wait := speaking(func(conn net.Conn, _ *bufio.Reader) {
+			secure := tls.Server(conn, config)
+			in := bufio.NewReader(secure)
+			polite("220 mx.example.com\r\n", func(_ net.Conn, line string) bool {
+				if strings.HasPrefix(line, "RCPT TO:<relaytest") {
+					fmt.Fprint(secure, "550 no\r\n")
+				} else {
+					fmt.Fprint(secure, "250 mx.example.com\r\n")
+				}
+				return line == "QUIT"
+			})(secure, in)
+			secure.Close()
+		})
+		o := options(dial)
+		o.Wrapped = true
+		rep, err := Test(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait()
+		if rep.TLS != "TLS 1.3" || of(t, rep, "stranger").Result != Refused {
+			t.Errorf("%s: %s, %q", rep.Verdict, rep.Why, rep.TLS)
 		}
 	})
 }

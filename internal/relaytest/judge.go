@@ -21,9 +21,9 @@ func Near(client, server netip.Addr, own []netip.Addr) bool {
 	return private && (server.IsPrivate() || server.IsLinkLocalUnicast())
 }
 
-// permitted reports whether a near client seems to relay by right: as a stranger, or by both senders that no check of senders
+// right reports whether a near client seems to relay by right: as a stranger, or by both senders that no check of senders
 // stops. A hole for senders shows by one of them.
-func (t *tester) permitted() bool {
+func (t *tester) right() bool {
 	if !t.near() {
 		return false
 	}
@@ -59,7 +59,7 @@ func (t *tester) verdict(cut error) (Verdict, string) {
 	r := &t.report
 	missing := r.Count(Deferred) + r.Count(Failed)
 	switch n := r.Count(Relays); {
-	case t.permitted():
+	case t.permitted:
 		return Permitted, fmt.Sprintf("%s may relay, whoever it says the sender is: that may be its right, and proves nothing about others", t.Client)
 	case n > 0:
 		return Open, fmt.Sprintf("%d of %d forms relay", n, len(r.Forms))

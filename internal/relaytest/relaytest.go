@@ -46,14 +46,16 @@ const (
 // tester is a test under way.
 type tester struct {
 	Options
-	report Report
-	start  time.Time
-	next   time.Time       // when the next connection may begin
-	asked  map[string]bool // MAIL and RCPT of the forms so far
-	dead   int             // connections in a row that did not come to MAIL
-	noNull bool            // the server refuses the null sender itself
-	noTLS  bool            // its STARTTLS failed
-	wary   bool            // an answer was about the stranger, and not the recipient
+	report    Report
+	start     time.Time
+	next      time.Time       // when the next connection may begin
+	asked     map[string]bool // MAIL and RCPT of the forms so far
+	dead      int             // connections in a row that did not come to MAIL
+	noNull    bool            // the server refuses the null sender itself
+	told      int             // how many of the results
+	permitted bool            // the client may relay by right
+	noTLS     bool            // its STARTTLS failed
+	wary      bool            // an answer was about the stranger, and not the recipient
 }
 
 // Test asks a server by every form. What it answers is no error: Untested is a verdict, with its Why. An error is a mistake in
@@ -105,11 +107,15 @@ func (t *tester) run(ctx context.Context) error {
 		return fmt.Errorf("<%s> is not elsewhere, but at the server", t.Victim)
 	}
 	for i, f := range Forms() {
-		if err := t.form(ctx, f); err != nil {
-			return err
+		err := t.form(ctx, f)
+		if i == rightForms-1 || err != nil && i < rightForms {
+			t.rights()
 		}
-		if i == rights-1 && t.permitted() {
-			return nil
+		if i >= rightForms-1 || err != nil || !t.near() { // before, nobody knows whether a near one has a right
+			t.flush()
+		}
+		if err != nil || t.permitted {
+			return err
 		}
 	}
 	return t.again(ctx)
@@ -132,8 +138,27 @@ func (t *tester) again(ctx context.Context) error {
 	return nil
 }
 
-// rights is how many forms, at the head of the table, tell whether the client may relay.
-const rights = 3
+// rightForms is how many forms, at the head of the table, tell whether the client may relay.
+const rightForms = 3
+
+// rights notes whether the client may relay by right: then what was taken is no hole.
+func (t *tester) rights() {
+	if t.permitted = t.right(); !t.permitted {
+		return
+	}
+	for i := range t.report.Forms {
+		if r := &t.report.Forms[i]; r.Result == Relays {
+			r.Result = Allowed
+		}
+	}
+}
+
+// flush tells the results that nobody has been told yet.
+func (t *tester) flush() {
+	for ; t.told < len(t.report.Forms); t.told++ {
+		t.tell(t.report.Forms[t.told])
+	}
+}
 
 // controlForms are the two that every server has to answer in one way only.
 func controlForms() []Form {
@@ -215,7 +240,6 @@ func (t *tester) form(ctx context.Context, f Form) error {
 		t.wary = true
 	}
 	t.report.Forms = append(t.report.Forms, r)
-	t.tell(r)
 	return nil
 }
 

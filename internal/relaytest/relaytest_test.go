@@ -151,9 +151,16 @@ func TestAClientThatMayBeTheServersOwnFindsARightAndNoHole(t *testing.T) {
 					}
 					return nil
 				}
-				rep := test(t, m, nil, loopback)
+				var all []Result
+				rep := test(t, m, nil, func(o *Options) { loopback(o); o.Each = func(r Result) { all = append(all, r) } })
 				if rep.Verdict != c.want || len(rep.Forms) != c.forms {
 					t.Errorf("%s after %d forms: %s", rep.Verdict, len(rep.Forms), rep.Why)
+				}
+				if c.want == Permitted && (rep.Count(Relays) > 0 || rep.Count(Allowed) < 2) {
+					t.Errorf("%d relay, %d are allowed", rep.Count(Relays), rep.Count(Allowed))
+				}
+				if told := len(rep.Controls) + len(rep.Forms); len(all) != told || all[len(all)-1].Form == rep.Forms[0].Form {
+					t.Errorf("%d were told, not %d", len(all), told)
 				}
 			})
 		})
@@ -169,6 +176,7 @@ func TestWhoIsNear(t *testing.T) {
 		{"a stranger", "203.0.113.7", "192.0.2.25", false},
 		{"one of ours to a server elsewhere", "192.0.2.2", "192.0.2.25", false},
 		{"behind a gateway: the server sees that", "10.0.0.2", "192.0.2.25", false},
+		{"a stranger to a private network", "203.0.113.7", "10.0.0.3", false},
 		{"a stranger who is played here", "192.0.2.1", "192.0.2.2", false},
 		{"loopback", "127.0.0.1", "127.0.0.1", true},
 		{"loopback, mapped", "::ffff:127.0.0.1", "192.0.2.25", true},

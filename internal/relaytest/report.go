@@ -10,6 +10,7 @@ import (
 const (
 	Relays   = "relays"
 	Accepted = "accepted"
+	Allowed  = "allowed"
 	Refused  = "refused"
 	Deferred = "deferred"
 	Failed   = "error"
