@@ -167,3 +167,13 @@ func TestNoClientCanPutAnotherAddressInItsPlace(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatEximEscapesIsUndone(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{`no escape`, `no escape`}, {`a \"b\" \\c`, `a "b" \c`}, {`\n\r\t`, "\n\r\t"}, {`\303\274\000\177`, "\u00fc\x00\x7f"}, {`\9 \78 \`, `9 78 \`},
+	} {
+		if got := mainlog.Unescape(c.text); got != c.want {
+			t.Errorf("%s is %q, not %q", c.text, got, c.want)
+		}
+	}
+}

@@ -148,7 +148,7 @@ func Unescape(s string) string {
 		case c == 't':
 			b = append(b, '\t')
 		case c >= '0' && c <= '3' && i+2 < len(s) && octal(s[i+1]) && octal(s[i+2]):
-			b = append(b, (c-'0')<<6|(s[i+1]-'0')<<3|s[i+2]-'0')
+			b = append(b, (c-'0')<<6|(s[i+1]-'0')<<3|(s[i+2]-'0'))
 			i += 2
 		default:
 			b = append(b, c)
