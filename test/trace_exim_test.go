@@ -3,6 +3,7 @@ package test
 import (
 	"errors"
 	"fmt"
+	words "mime"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -165,6 +166,19 @@ func TestAReceivedFieldThatWasCopiedProvesNothing(t *testing.T) {
 				t.Errorf("%s: no %q:\n%s", c.name, want, out)
 			}
 		}
+	}
+}
+
+func TestASubjectThatEximCutsIsStillTheSubject(t *testing.T) {
+	s := newSenders(t, "+subject")
+	subject := strings.Repeat("öffnen Sie \"das\" \\ ", 12)
+	if out, err := s.As("nobody", s.shop, spam(words.QEncoding.Encode("utf-8", subject)), sendmail, "-t", "-i"); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	check(t, rig.Await("the fourth message to leave", func() bool { return s.Relayed() == 4 }))
+	all := strings.Split("\n"+s.Outbox(), "\nFrom ")
+	if out := s.trace(t, "From "+all[len(all)-1], 0, "-"); !regexp.MustCompile(`confirmed by: [^.]*, subject, `).MatchString(flat(out)) {
+		t.Error(out)
 	}
 }
 

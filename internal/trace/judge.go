@@ -270,10 +270,10 @@ const maxLogged = 100
 
 // sameSubject compares a subject of the log with a report's, in which a mail server on the way may have put a word before it.
 func sameSubject(log, report string) bool {
-	log, report = strings.Join(strings.Fields(log), " "), strings.Join(strings.Fields(report), " ")
-	if log == report || strings.HasSuffix(report, log) {
-		return true
-	}
-	cut := strings.ToValidUTF8(log, "")
-	return len(log) >= maxLogged-8 && strings.Contains(report, strings.TrimRight(cut, "?"))
+	whole := len(log) < maxLogged
+	log, report = flat(log), flat(report)
+	return strings.HasSuffix(report, log) || !whole && strings.Contains(report, log)
 }
+
+// flat makes of a text one that can be compared: blanks count once, and what was cut in the middle of a letter ends before it.
+func flat(s string) string { return strings.Join(strings.Fields(strings.ToValidUTF8(s, "")), " ") }

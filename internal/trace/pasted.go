@@ -22,6 +22,9 @@ func (w *walker) pasted(text string) {
 		block = block[:0]
 	}
 	for line := range strings.Lines(text) {
+		if len(w.mails) == maxMails {
+			return
+		}
 		line = unquoted(line)
 		switch name, value, ok := strings.Cut(line, ":"); {
 		case line == "":

@@ -63,6 +63,9 @@ type walker struct {
 
 // message reads one, and those in it first.
 func (w *walker) message(r io.Reader, how string, depth int) {
+	if depth > maxDepth {
+		return
+	}
 	raw := &counting{r: r}
 	// A header that ends with the file ends as one with a body does.
 	from := bufio.NewReader(io.MultiReader(raw, strings.NewReader("\n\n")))

@@ -73,7 +73,7 @@ func (t *Top) about(w *page) {
 	}
 	w.hang("", fmt.Sprintf("%s, %s to %s", text, minute(t.Log.First), minute(t.Log.Last)))
 	if t.Refused > 0 {
-		w.hang("", many(t.Refused, "submission")+" more that Exim did not take")
+		w.hang("", many(t.Refused, "message")+" more that Exim did not take")
 	}
 	if t.Without > 0 {
 		w.hang("", fmt.Sprintf("of %s the log does not tell the %s", many(t.Without, "message"), t.By))

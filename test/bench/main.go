@@ -46,6 +46,7 @@ var parts = []part{
 	{"counters", counters},
 	{"windows", windows},
 	{"replay", replays},
+	{"trace", tracing},
 }
 
 // bench is what the parts share.
