@@ -117,10 +117,8 @@ func (r *relaying) options(args []string, own []netip.Addr) (*relaytest.Options,
 	if r.deliver != "" {
 		o.Victim, o.Deliver = r.deliver, true
 	}
-	for name, address := range map[string]string{"--from": o.From, "the victim": o.Victim} {
-		if err := relaytest.CheckAddress(address); err != nil {
-			return nil, "", fail(exUsage, "", "%s: %w", name, err)
-		}
+	if err := errors.Join(relaytest.CheckAddress(o.From), relaytest.CheckAddress(o.Victim)); err != nil {
+		return nil, "", fail(exUsage, "a test needs plain addresses, in which nothing can be mistaken for a form", "%w", err)
 	}
 	_, elsewhere, _ := strings.Cut(o.Victim, "@")
 	switch {
@@ -253,9 +251,9 @@ func (r *relaying) failure(rep *relaytest.Report) error {
 		return fail(exUnavailable, "test with --exim, which plays a client from outside, or from another network",
 			"from here %s lets everything through, which proves nothing", rep.Server)
 	case relaytest.Untested:
-		code, hint := exUnavailable, "name its domain by --domain, or test it from another address"
+		code, hint := exUnavailable, "name its domain by --domain, yourself by --helo, or test it from another address"
 		if len(rep.Forms) == 0 {
-			hint = "is it up, and does it talk to this address?"
+			hint = "is it up, and does it talk to this address, and to the name of --helo?"
 		}
 		if later(rep) {
 			code, hint = exTemporary, "try again later, or from another address"

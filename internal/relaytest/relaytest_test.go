@@ -276,6 +276,21 @@ func TestAServerThatBansWhoAsksSoMuchIsNotCalledClosed(t *testing.T) {
 	}
 }
 
+func TestAServerThatTakesMoreLaterHasNotBannedUs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		rep := test(t, &mailer{rcpt: func(to string) error {
+			if time.Since(start) < 10*time.Second {
+				return &smtp.SMTPError{Code: 451, Message: "greylisted"}
+			}
+			return ownOnly(to)
+		}}, nil, nil)
+		if rep.Verdict != Untested || !strings.Contains(rep.Why, " deferred, 0 failed") {
+			t.Errorf("%s: %s", rep.Verdict, rep.Why)
+		}
+	})
+}
+
 func TestAVictimAtTheServerProvesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mailer{rcpt: ownOnly}
