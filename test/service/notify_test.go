@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -105,18 +104,28 @@ func TestABadFileAtSIGHUPLeavesTheOldOneInForce(t *testing.T) {
 	m.stop()
 }
 
-func TestWhatIsRememberedIsSavedAtTheStop(t *testing.T) {
+// A ban is saved as it is made, and the last decisions are at the stop.
+func TestWhatIsRememberedIsThereAfterARestart(t *testing.T) {
 	m := manage(t, forgeries)
-	control := filepath.Join(m.dir, "control.sock")
-	m.start()
-	if out, err := exec.Command(binary, "ban", "add", "--socket", control, "203.0.113.7", "--for", "1h").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	look := func(argv ...string) string {
+		t.Helper()
+		out, err := exec.Command(binary, append(argv, "--socket", filepath.Join(m.dir, "control.sock"))...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v: %s", argv, err, out)
+		}
+		return string(out)
 	}
+	m.start()
+	look("ban", "add", "203.0.113.7", "--for", "1h")
+	answers(t, m.path())
+	id, _, _ := strings.Cut(look("explain", "--last", "1"), " ")
 	m.stop()
 	m.start()
-	out, err := exec.Command(binary, "ban", "list", "--socket", control).CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("203.0.113.7")) {
-		t.Errorf("%v: %s", err, out)
+	if out := look("ban", "list"); !strings.Contains(out, "203.0.113.7") {
+		t.Errorf("the ban is gone: %s", out)
+	}
+	if out := look("explain", id); !strings.Contains(out, "helo.H7") {
+		t.Errorf("the decision is gone: %s", out)
 	}
 	m.stop()
 }
