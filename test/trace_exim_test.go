@@ -33,10 +33,8 @@ func spam(subject string) string {
 func newSenders(t *testing.T, selector string) *senders {
 	t.Helper()
 	s := &senders{Site: started(t, rig.Config{Flavour: "debian-unsplit", LogSelector: selector, Without: true}), ids: map[string]string{}, copies: map[string]string{}}
-	s.binary = filepath.Join(s.Dir(), "eximpolicyd")
-	built, err := rig.Build(t.TempDir())
-	check(t, err)
-	text, err := os.ReadFile(built)
+	s.binary = filepath.Join(s.Dir(), "eximpolicyd") // where nobody can run it
+	text, err := os.ReadFile(binary(t))
 	check(t, err)
 	check(t, os.WriteFile(s.binary, text, 0o755))
 	s.shop = filepath.Join(s.Dir(), "home", "alice", "public_html")
@@ -78,7 +76,12 @@ func newSenders(t *testing.T, selector string) *senders {
 // trace asks, as root in the site, and returns what was printed.
 func (s *senders) trace(t *testing.T, stdin string, want int, args ...string) string {
 	t.Helper()
-	out, err := s.Feed(stdin, append([]string{s.binary, "trace"}, args...)...)
+	return traced(t, s.Site, s.binary, stdin, want, args...)
+}
+
+func traced(t *testing.T, s *rig.Site, binary, stdin string, want int, args ...string) string {
+	t.Helper()
+	out, err := s.Feed(stdin, append([]string{binary, "trace"}, args...)...)
 	got := 0
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		got = exit.ExitCode()
@@ -229,6 +232,42 @@ func TestWhoMayNotReadTheLogIsToldSo(t *testing.T) {
 		exit := (*exec.ExitError)(nil)
 		if !errors.As(err, &exit) || exit.ExitCode() != c.want || !strings.Contains(out, c.says) || !strings.Contains(out, "hint: ") {
 			t.Errorf("%s: %v\n%s", c.name, err, out)
+		}
+	}
+}
+
+func TestTraceReadsWhatTheDaemonWroteAndSigned(t *testing.T) {
+	s := started(t, rig.Config{Flavour: "debian-unsplit", LogSelector: "+subject"})
+	d := daemon(t, s, "")
+	dir := filepath.Join(s.Dir(), "home", "nobody", "public html")
+	check(t, os.MkdirAll(dir, 0o755))
+	if out, err := s.As("nobody", dir, spam("signed"), sendmail, "-t", "-i"); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	check(t, rig.Await("the message to leave", func() bool { return s.Relayed() == 1 && strings.Contains(s.Mainlog(), " Completed") }))
+	mail, log, other := "From "+letters(s.Outbox())[0], filepath.Join(s.Dir(), "daemon.log"), filepath.Join(s.Dir(), "other.log")
+	id := regexp.MustCompile(`\tid (\S+)`).FindStringSubmatch(mail)[1]
+	check(t, os.WriteFile(log, []byte(d.Log()), 0o644))
+	check(t, os.WriteFile(other, []byte("2026-11-23 13:00:00 Start queue run: pid=1\n"), 0o644))
+	socket := filepath.Join(filepath.Dir(s.SocketPath()), "control.sock")
+	for _, c := range []struct {
+		name, mail string
+		want       int
+		says       string
+		args       []string
+	}{
+		{"the log has forgotten it", mail, 0, "came from here from: <x@client.example> subject: signed confirmed by: the signed origin header, though this log does not have the message signed origin: " + id + " nobody " + dir,
+			[]string{"--socket", socket, "-", other}},
+		{"the signature stands in another message", strings.Replace(mail, "From: <x@", "From: <y@", 1), 1, "claims to have come from here, but the log knows no such message",
+			[]string{"--socket", socket, "-", other}},
+		{"the signature is none", regexp.MustCompile(`( b=)\S`).ReplaceAllString(mail, "${1}-"), 1, "claims to have come from here, but", []string{"--socket", socket, "-", other}},
+		{"the log has it, too", mail, 0, "confirmed by: id " + id + ", time, sender, Message-ID, subject, recipient " + friend + ", size, the signed origin header", []string{"--socket", socket, "-"}},
+		{"the daemon is down", mail, 0, "the field X-Eximpolicyd-Origin was not checked: no daemon at /nowhere", []string{"--socket", "/nowhere", "-"}},
+		{"the daemon's log says more", "", 0, "by: the local user nobody uid: 65534 directory: " + dir + " command: /usr/sbin/sendmail -t -i", []string{id, "/var/log/exim4/mainlog", log}},
+		{"and counts", "", 0, "65534 nobody", []string{"top", "--by", "uid", "/var/log/exim4/mainlog", log}},
+	} {
+		if out := flat(traced(t, s, binary(t), c.mail, c.want, c.args...)); !strings.Contains(out, c.says) {
+			t.Errorf("%s: no %q:\n%s", c.name, c.says, out)
 		}
 	}
 }

@@ -20,10 +20,10 @@ import (
 
 // tracer is the subcommand trace with the flags that all of its own share.
 type tracer struct {
-	zone   string
-	json   bool
-	config string
-	names  []string
+	admin
+	zone  string
+	json  bool
+	names []string
 }
 
 func newTrace() *cobra.Command {
@@ -61,7 +61,8 @@ none of Exim's, 66 if there is no report or no log, and 77 if one may not be rea
 	f.StringVar(&t.zone, "zone", "", "time `ZONE` of stamps that have none, like Europe/Berlin (default: this machine's)")
 	f.BoolVar(&t.json, "json", false, "print a JSON object")
 	own := cmd.Flags()
-	own.StringVar(&t.config, "config", "", "configuration `FILE`, for own.names")
+	own.StringVar(&t.config, "config", "", "configuration `FILE`, for own.names and listen.socket")
+	own.StringVar(&t.socket, "socket", "", "`PATH` of the daemon's control.sock, to check signatures (default: beside listen.socket)")
 	own.StringArrayVar(&t.names, "name", nil, "a `NAME` that this host has in Received fields, besides its own and own.names")
 	cmd.AddCommand(t.topCommand(), t.liveCommand())
 	return cmd

@@ -13,7 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"eximpolicyd/internal/control"
 	"eximpolicyd/internal/mainlog"
+	"eximpolicyd/internal/origin"
 	"eximpolicyd/internal/trace"
 )
 
@@ -98,7 +100,7 @@ func (t *tracer) report(out, errs io.Writer, in io.Reader, name string, args []s
 	if err != nil {
 		return err
 	}
-	o, err := t.ours()
+	o, err := t.ours(errs)
 	if err != nil {
 		return err
 	}
@@ -165,8 +167,8 @@ func readReport(in io.Reader, name string) (*trace.Report, error) {
 }
 
 // ours says who this host is: its name, and what the configuration and --name say.
-func (t *tracer) ours() (*trace.ReportOptions, error) {
-	o := &trace.ReportOptions{Names: t.names}
+func (t *tracer) ours(errs io.Writer) (*trace.ReportOptions, error) {
+	o := &trace.ReportOptions{Names: t.names, Origin: t.signatures(errs)}
 	conf, err := load(t.config)
 	switch {
 	case err == nil:
@@ -183,4 +185,40 @@ func (t *tracer) ours() (*trace.ReportOptions, error) {
 		o.Names = append(o.Names, strings.TrimSpace(string(bytes.ToLower(text))))
 	}
 	return o, nil
+}
+
+// signatures returns what checks the signed field of a message: it asks the daemon, once for each field. That it can't be asked is told
+// once; the log then decides alone.
+func (t *tracer) signatures(errs io.Writer) func(field, messageID, date, from string) (trace.Origin, bool) {
+	type answer struct {
+		origin trace.Origin
+		ok     bool
+	}
+	known, told := map[[4]string]answer{}, false
+	return func(field, messageID, date, from string) (trace.Origin, bool) {
+		key := [4]string{field, messageID, date, from}
+		if a, ok := known[key]; ok {
+			return a.origin, a.ok
+		}
+		o, ok, err := t.signature(field, messageID, date, from)
+		if err != nil && !told {
+			told = true
+			fmt.Fprintf(errs, "eximpolicyd: the field %s was not checked: %v\n", origin.FieldName, err)
+		}
+		known[key] = answer{o, ok}
+		return o, ok
+	}
+}
+
+// signature checks one. A field that binds nothing of its message proves nothing.
+func (t *tracer) signature(field, messageID, date, from string) (o trace.Origin, ok bool, err error) {
+	stamp, err := origin.ParseStamp(field)
+	if err != nil || stamp.Bound == "" || !stamp.Fits(messageID, date, from) {
+		return o, false, nil
+	}
+	var told control.Origin
+	if err := t.ask(control.Request{Request: control.Whose, Stamp: field}, &told); err != nil {
+		return o, false, err
+	}
+	return trace.Origin{ID: stamp.Queue, Time: stamp.Time, Account: told.Account, Directory: told.Directory, Program: told.Program}, told.Signed, nil
 }

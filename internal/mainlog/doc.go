@@ -6,7 +6,8 @@
 //	2026-11-23 13:02:26[.329] [+0200] [[4557] ][1xVTgg-0001BV-11 ]text
 //	Nov 23 13:02:26 host exim[4557]: [2026-11-23 13:02:26 ][1/3] text     syslog, journalctl -o short
 //	2026-11-23T13:02:26+0200 host exim[4557]: text                        journalctl -o short-iso
-//	time=2026-11-23T13:02:26.329+02:00 text                               of eximpolicyd itself, as is the rest in the journal
+//	time=2026-11-23T13:02:26.329+02:00 text                               of eximpolicyd itself; in the journal without the time
+//	{"time":"2026-11-23T13:02:26.329+02:00",text                          likewise, as JSON
 //
 // Milliseconds, zone and process are there when log_selector and log_timezone say so. The id of a message has 16 characters, or
 // 23 since Exim 4.97. Lines without a time belong to the entry before: a reject entry goes on with "Envelope-from:",

@@ -16,7 +16,7 @@ type front struct {
 // valid is false for one that does, with a time that does not exist.
 func (m *stamper) read(line string, f *front) (text string, shape, valid bool) {
 	*f = front{}
-	rest := strings.TrimPrefix(line, "time=") // of our own daemon's log
+	rest, object := ours(line)
 	shape, valid = m.exim(rest, &f.stamp)
 	switch {
 	case shape:
@@ -31,6 +31,9 @@ func (m *stamper) read(line string, f *front) (text string, shape, valid bool) {
 	}
 	if after, ok := f.zone(rest); ok {
 		rest = after
+	}
+	if object && shape && strings.HasPrefix(rest, `","`) {
+		return rest[2:], true, valid
 	}
 	if shape && (rest == "" || rest[0] != ' ') {
 		return "", false, false
@@ -59,6 +62,14 @@ func (m *stamper) read(line string, f *front) (text string, shape, valid bool) {
 	f.process(&rest)
 	f.message(&rest)
 	return rest, true, true
+}
+
+// ours returns a line of our own daemon's log from its time on: as text, or as a JSON object.
+func ours(line string) (rest string, object bool) {
+	if rest, object = strings.CutPrefix(line, `{"time":"`); object {
+		return rest, true
+	}
+	return strings.TrimPrefix(line, "time="), false
 }
 
 // fraction reads ".329" at the start.

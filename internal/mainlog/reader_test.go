@@ -333,8 +333,15 @@ func TestALineInTheNameOfAFolderIsNoEntry(t *testing.T) {
 }
 
 func TestTheDaemonsOwnLogIsReadAsToItsTimes(t *testing.T) {
-	events, _ := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader("time=2026-11-23T14:00:00.250+01:00 level=INFO msg=decision stage=DATA\n")))
-	if len(events) != 1 || events[0].Text != "level=INFO msg=decision stage=DATA" || !events[0].Time.Equal(time.Date(2026, 11, 23, 13, 0, 0, 250e6, time.UTC)) {
-		t.Errorf("%+v", events)
+	for _, c := range []struct{ line, text string }{
+		{`time=2026-11-23T14:00:00.250+01:00 level=INFO msg=decision stage=DATA`, `level=INFO msg=decision stage=DATA`},
+		{`{"time":"2026-11-23T13:00:00.25Z","level":"INFO","msg":"decision"}`, `"level":"INFO","msg":"decision"}`},
+		{`{"time":"2026-11-23 13:00:00"}`, ""},
+		{`{"time":"2026-11-23T13:00:00.25Z"`, ""},
+	} {
+		events, _ := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader(c.line+"\n")))
+		if c.text == "" && len(events) != 0 || c.text != "" && (len(events) != 1 || events[0].Text != c.text || !events[0].Time.Equal(time.Date(2026, 11, 23, 13, 0, 0, 250e6, time.UTC))) {
+			t.Errorf("%s: %+v", c.line, events)
+		}
 	}
 }

@@ -38,6 +38,7 @@ func TestADirectoryIsThatOfTheCommandThatSentTheMessage(t *testing.T) {
 		{"our own note of it", []string{`13:00:00 ` + calling, `13:00:00 1xVTqk-0006FJ-1W eximpolicyd: stage=NOT_SMTP account=site cwd="/home/si\"te"`, `13:00:00 ` + arrival}, `/home/si"te`},
 		{"the daemon's log before it", []string{`13:00:00 msg=decision stage=NOT_SMTP queue_id=1xVTqk-0006FJ-1W uid=33 cwd=/home/d`, `13:00:00 ` + arrival}, "/home/d"},
 		{"the daemon's log after it", []string{`13:00:00 ` + arrival, `13:00:01 level=INFO msg=decision stage=NOT_SMTP queue_id=1xVTqk-0006FJ-1W uid=33 cwd=/home/d`}, "/home/d"},
+		{"the daemon's log as JSON", []string{`13:00:00 ` + arrival + "\n" + `{"time":"2026-11-23T13:00:00.1Z","level":"INFO","msg":"decision","queue_id":"1xVTqk-0006FJ-1W","uid":33,"cwd":"/home/\"d"}`}, `/home/"d`},
 		{"a note of another message", []string{`13:00:00 msg=decision stage=NOT_SMTP queue_id=1xVTqk-0006FJ-1X cwd=/home/d`, `13:00:00 ` + arrival}, ""},
 		{"a client that talks as the daemon does", []string{`13:00:00 H=(x msg=decision queue_id=1xVTqk-0006FJ-1W cwd=/evil) [192.0.2.1] Warning: no`, `13:00:00 ` + arrival}, ""},
 	} {

@@ -1,6 +1,8 @@
 package trace
 
 import (
+	"encoding/json"
+	"strconv"
 	"strings"
 
 	"eximpolicyd/internal/mainlog"
@@ -16,37 +18,50 @@ type note struct {
 
 // readNote reads one; a line that says nothing of a sender is none.
 func readNote(e *mainlog.Event) (n note, ok bool) {
+	n.id = e.ID
 	text, exims := strings.CutPrefix(e.Text, "eximpolicyd: ")
-	if !exims {
+	switch {
+	case exims:
+	case strings.HasPrefix(text, `"level":"`):
+		n.object(text)
+		text = ""
+	default:
 		if text = strings.TrimPrefix(text, "level=INFO "); !strings.HasPrefix(text, "msg=decision ") {
 			return n, false
 		}
 	}
-	n.id = e.ID
 	for text != "" {
 		var name, value string
-		if name, value, text = nextWord(text); value == "" {
-			continue
-		}
-		switch name {
-		case "queue_id":
-			n.id = value
-		case "account":
-			n.account = value
-		case "uid", "client_uid":
-			n.uid = value
-		case "cwd":
-			n.dir = value
-		case "program":
-			if n.program == "" {
-				n.program = value
-			}
-		case "args": // which has the script, where the program is PHP
-			n.program = value
-		}
+		name, value, text = nextWord(text)
+		n.set(name, value)
 	}
 	n.id = strings.Clone(n.id)
 	return n, n.id != "" && (n.account != "" || n.uid != "" || n.dir != "" || n.program != "")
+}
+
+// object reads what follows the time in a JSON object.
+func (n *note) object(text string) {
+	var line map[string]any
+	if json.Unmarshal([]byte("{"+text), &line) != nil || line["msg"] != "decision" {
+		return
+	}
+	for _, name := range [...]string{"queue_id", "account", "client_uid", "uid", "cwd", "program", "args"} {
+		switch value := line[name].(type) {
+		case string:
+			n.set(name, keep(value))
+		case float64:
+			n.set(name, strconv.FormatInt(int64(value), 10))
+		}
+	}
+}
+
+// set takes one word. args has the script where the program is PHP.
+func (n *note) set(name, value string) {
+	to := map[string]*string{"queue_id": &n.id, "account": &n.account, "uid": &n.uid, "client_uid": &n.uid, "cwd": &n.dir,
+		"program": &n.program, "args": &n.program}[name]
+	if to != nil && value != "" && (name != "program" || n.program == "") {
+		*to = value
+	}
 }
 
 // nextWord reads name=value at the start of a text, as slog and acl write it: a value with a blank is quoted.

@@ -213,6 +213,9 @@ func (s *Story) deed(e *mainlog.Event) {
 	if d.Said == "" {
 		d.Said = keep(e.Reason)
 	}
+	if e.Kind == mainlog.Written { // by the configuration: the daemon's note, mostly
+		d.What = "noted"
+	}
 	if d.To == "" && d.Said == "" {
 		d.Said = keep(e.Text)
 	}
