@@ -127,9 +127,13 @@ func learnt(t *testing.T, cmd *cobra.Command, page string) {
 		t.Errorf("%s has no example", cmd.CommandPath())
 	}
 	_, after, _ := strings.Cut(page, "SYNOPSIS")
-	for _, words := range []string{cmd.CommandPath(), strings.Join(strings.Fields(cmd.Example), " ")} {
-		if !strings.Contains(after, words) {
-			t.Errorf("%s: the page does not have %q", cmd.CommandPath(), words)
+	if !strings.Contains(after, strings.Join(strings.Fields(cmd.Example), " ")) {
+		t.Errorf("%s: the page does not have %q", cmd.CommandPath(), cmd.Example)
+	}
+	call, _, _ := strings.Cut(after, "DESCRIPTION")
+	for _, words := range append(strings.Fields(cmd.Use)[1:], cmd.CommandPath()) {
+		if !strings.Contains(call, words) {
+			t.Errorf("%s: the synopsis does not have %q: %s", cmd.CommandPath(), words, call)
 		}
 	}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {

@@ -100,10 +100,10 @@ func synopsis(m *mdoc, cmd *cobra.Command) {
 		m.line(append([]string{".Op"}, flagMacros(f)...)...)
 	})
 	for arg := range strings.FieldsSeq(args) {
-		switch inner := strings.Trim(arg, "[]"); {
+		switch inner := strings.TrimSuffix(strings.TrimPrefix(arg, "["), "]"); {
 		case strings.HasPrefix(arg, "--"):
 			m.line(".Fl", `\-`+word(arg[2:]))
-		case inner != arg:
+		case strings.HasPrefix(arg, "["):
 			m.line(".Op Ar", word(inner))
 		default:
 			m.line(".Ar", word(arg))
@@ -169,7 +169,7 @@ func all(m *mdoc, set *pflag.FlagSet) {
 // files names what the command's flags stand in for.
 func files(m *mdoc, cmd *cobra.Command) {
 	var list [][2]string
-	if cmd.Flag("config") != nil {
+	if f := cmd.Flag("config"); f != nil && !strings.Contains(f.Usage, "Exim") {
 		list = append(list, [2]string{"/etc/eximpolicyd/eximpolicyd.toml", "the configuration, where --config names no other"})
 	}
 	if f := cmd.Flag("socket"); f != nil {
