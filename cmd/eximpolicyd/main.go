@@ -87,7 +87,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(serveCommand(), checkCommand(), testCommand(), replayCommand(), askCommand(), smtpCommand(), explainCommand(), statusCommand(), topCommand(), newTrace(),
-		listsCommand(), originCommand(), relaytestCommand(), banCommand(), allowCommand(), forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), peekCommand(), versionCommand())
+		listsCommand(), originCommand(), relaytestCommand(), banCommand(), allowCommand(), forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), setupCommand(), peekCommand(), versionCommand())
 	root.AddCommand(manCommand(), completionCommand())
 	completeFiles(root)
 	return root

@@ -57,6 +57,7 @@ var goStatements = map[string]string{
 	"internal/front/front.go":    "Serve waits; each ends by sessionTime, or when Serve's end closes its connection",
 	"internal/report/feed.go":    "Replay waits; it ends with the log, with its context or when Replay has enough",
 	"cmd/eximpolicyd/bar.go":     "Close waits for it and ends it",
+	"internal/setup/witness.go":  "Close waits; it ends with its listener, each conversation by witnessTime",
 	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }
 

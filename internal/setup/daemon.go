@@ -1,0 +1,160 @@
+package setup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// reloadTime is how long Exim may take to begin anew, and its last sessions to end.
+const reloadTime = 10 * time.Second
+
+// pidFile is where a running Exim writes its process id. Exim's user can change it, so what it says is held against /proc.
+func (s *Setup) pidFile() string {
+	if p := s.option("pid_file_path"); p != "" {
+		return strings.ReplaceAll(p, "%s", "")
+	}
+	return filepath.Join(s.option("spool_directory"), "exim-daemon.pid")
+}
+
+// daemon returns the process of a running Exim; 0 if none is known.
+func (s *Setup) daemon() int {
+	f, err := os.OpenFile(s.pidFile(), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	b := make([]byte, 32)
+	n, err := f.Read(b)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	if err != nil || pid < 2 || !s.isExim(strconv.Itoa(pid)) {
+		return 0
+	}
+	return pid
+}
+
+// isExim reports whether a process runs our Exim, and sees the same files.
+func (s *Setup) isExim(pid string) bool {
+	exe, err := os.Readlink(filepath.Join("/proc", pid, "exe"))
+	if err != nil || strings.TrimSuffix(exe, " (deleted)") != s.exim { // deleted: it was upgraded under it
+		return false
+	}
+	theirs, err := os.Readlink(filepath.Join("/proc", pid, "ns/mnt"))
+	ours, oerr := os.Readlink("/proc/self/ns/mnt")
+	return err == nil && oerr == nil && theirs == ours
+}
+
+// image tells one run of a program from the next one of the same process: where the kernel has put it. A child that was
+// forked has its parent's, and so the configuration that the parent has read. Where addresses are not random all are alike,
+// and then every process counts as an old one.
+func image(pid string) string {
+	b, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	if err != nil {
+		return ""
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // the name may hold anything
+	if len(fields) < 46 {
+		return ""
+	}
+	return fields[23] + " " + fields[25] + " " + fields[45] // startcode, startstack and arg_start of proc(5)
+}
+
+// images are those of every process of Exim that runs now.
+func (s *Setup) images() (list []string) {
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, e := range procs {
+		if _, err := strconv.Atoi(e.Name()); err != nil || !s.isExim(e.Name()) {
+			continue
+		}
+		if i := image(e.Name()); i != "" {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// readers counts the processes of Exim that go by the configuration from before a run.
+func (s *Setup) readers(j *journal) (n int) {
+	if j == nil || len(j.Images) == 0 {
+		return 0
+	}
+	for _, i := range s.images() {
+		if slices.Contains(j.Images, i) {
+			n++
+		}
+	}
+	return n
+}
+
+// await returns how many processes of Exim still read our files: with Reload, after it was told and they had some time.
+func (s *Setup) await(ctx context.Context, j *journal) int {
+	n := s.readers(j)
+	if n == 0 || !s.o.Reload {
+		return n
+	}
+	if pid := s.daemon(); pid != 0 && slices.Contains(j.Images, image(strconv.Itoa(pid))) && s.reload(ctx) != nil {
+		return n
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(reloadTime); n > 0 && time.Now().Before(end); n = s.readers(j) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return n
+		}
+	}
+	return n
+}
+
+// reload tells a running Exim of a change, if that is wanted, and waits until it has read it; else it says how.
+func (s *Setup) reload(ctx context.Context) error {
+	pid := s.daemon()
+	if !s.o.Reload {
+		how := "kill -HUP $(cat " + s.pidFile() + ")"
+		if exists("/run/systemd/system") {
+			how = "systemctl reload " + strings.TrimSuffix(filepath.Base(s.exim), ".conf")
+		}
+		s.o.Say("now reload Exim: " + how)
+		return nil
+	}
+	if pid == 0 {
+		s.o.Say("no Exim runs as a daemon: none is reloaded")
+		return nil
+	}
+	was := image(strconv.Itoa(pid))
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		return fault(Failed, "reload it yourself", "cannot reload Exim: %w", err)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(reloadTime); ; {
+		if s.isExim(strconv.Itoa(pid)) && image(strconv.Itoa(pid)) != was {
+			s.o.Say("Exim is reloaded")
+			return nil
+		}
+		if time.Now().After(end) {
+			return fault(Failed, "see its log", "Exim was told to reload, and has not within %s", reloadTime)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(fault(Busy, "", "interrupted: Exim was told to reload"), ctx.Err())
+		}
+	}
+}
