@@ -129,7 +129,7 @@ func (c *clock) both() (now time.Time, ahead time.Duration) {
 	wall, steady := c.read()
 	now = c.base.Add(steady - c.start)
 	ahead, _ = c.lead()
-	if seen := plain(wall).Sub(now); (seen - ahead).Abs() > step {
+	if seen := time.Duration(wall.UnixNano() - now.UnixNano()); (seen - ahead).Abs() > step {
 		ahead = seen
 	}
 	return now, ahead

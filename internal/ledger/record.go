@@ -120,8 +120,10 @@ func (r *record) add(now uint32, d *Delta) (into uint32) {
 	if r.empty() {
 		r.start, r.hours, into = now, 0, 0
 	}
-	addTo(r.hour[0][:], d.Good, d.Bad, uint16(max(d.OnlyBad, 0)), d.Failed, d.Held)
-	addTo(r.day[0][:], d.Good, d.Bad, d.Trapped)
+	if *d != (Delta{Clean: d.Clean, Seen: d.Seen}) {
+		addTo(r.hour[0][:], d.Good, d.Bad, uint16(max(d.OnlyBad, 0)), d.Failed, d.Held)
+		addTo(r.day[0][:], d.Good, d.Bad, d.Trapped)
+	}
 	r.clean[0] += min(uint32(d.Clean), math.MaxUint32-r.clean[0])
 	if d.OnlyBad < 0 {
 		r.takeBack(-int(d.OnlyBad))
@@ -195,19 +197,23 @@ func (r *record) counts(into uint32) Counts {
 
 // window returns the present bucket and as much of the one before as the window still reaches back into, to the nearest.
 func window[N uint16 | uint32](present, before N, into, span uint64) int {
+	if before == 0 { // mostly, and a division costs more than all else here
+		return int(present)
+	}
 	return int(uint64(present) + (uint64(before)*(span-into)+span/2)/span)
 }
 
 // different returns how many are seen in both buckets, at most MaxSeen.
 func (r *record) different() int {
 	n := 0
-	for _, who := range r.seen[0] {
-		if who != 0 {
-			n++
-		}
+	for n < MaxSeen && r.seen[0][n] != 0 {
+		n++
 	}
 	for _, who := range r.seen[1] {
-		if who != 0 && !slices.Contains(r.seen[0][:], who) {
+		if who == 0 {
+			break
+		}
+		if !slices.Contains(r.seen[0][:], who) {
 			n++
 		}
 	}
