@@ -91,17 +91,23 @@ func (c *deciding) onlyWayIn() bool {
 	return c.onlyWay
 }
 
-// described is a ban in words. It does not change, and is told again to a client that asks again.
-type described struct {
-	ban *ledger.Ban
-	why string
-}
+// maxTold is how many bans whoever decides one request after the other keeps in words, 300 kB: they do not change, and are
+// told again to a client that asks again.
+const maxTold = 1024
 
 func (c *deciding) describe(b *ledger.Ban) string {
-	if c.told.ban != b {
-		c.told = described{b, describeBan(b)}
+	why, known := c.told[b]
+	if known {
+		return why
 	}
-	return c.told.why
+	why = describeBan(b)
+	if c.told != nil {
+		if len(c.told) == maxTold {
+			clear(c.told)
+		}
+		c.told[b] = why
+	}
+	return why
 }
 
 // describeBan tells a ban in words of ours, and of the rule that made it.

@@ -35,7 +35,7 @@ type Conversation struct {
 }
 
 // Room is what a decision is made in, 4 kB, for conversations that are judged one request after the other: it is used again
-// and again. The zero Room is ready. It is for one goroutine.
+// and again, and so the rules of a decision are good until the next. The zero Room is ready. It is for one goroutine.
 type Room struct {
 	known    live
 	moment   moment
@@ -49,15 +49,20 @@ func (c *Conversation) Decide(ctx context.Context, q *policy.Request, now time.T
 	if room == nil {
 		room = new(Room)
 	}
-	known := &room.known
-	*known = live{peer: origin.Peer{UID: c.Exim}, dns: s.DNS, own: s.Own, interfaces: c.Interfaces, account: c.Account}
-	known.proven = !c.Unproven
+	if room.deciding.told == nil {
+		room.deciding.told = make(map[*ledger.Ban]string)
+	}
+	known := &room.known // filled in one by one: most of it is room for tallies
+	known.peer, known.dns, known.own = origin.Peer{UID: c.Exim}, s.DNS, s.Own
+	known.interfaces, known.account = c.Interfaces, c.Account
+	known.view, known.waited, known.proven = view{}, false, !c.Unproven
 	if q.Client.IsValid() {
 		c.conn.proven, c.conn.uid = known.proven, c.Owner
 		c.conn.hear(q, now)
 		known.view = c.conn.view(&c.mu)
 	}
-	known.recall = Recall{ledger: s.Ledger, proven: known.proven, here: known.view.here, room: room.tallies[:0]}
+	r := &known.recall
+	r.ledger, r.proven, r.here, r.room = s.Ledger, known.proven, known.view.here, room.tallies[:0]
 	room.deciding.moment = &room.moment
 	d := s.Decider.decideIn(&room.deciding, ctx, q, now, known, trace).out
 	c.conn.paid = c.conn.paid || known.waited

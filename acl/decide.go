@@ -2,10 +2,9 @@ package acl
 
 import (
 	"context"
-	"runtime/debug"
-	"strings"
 	"time"
 
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
 )
 
@@ -50,10 +49,12 @@ func (d *Decider) decide(ctx context.Context, q *policy.Request, now time.Time, 
 
 // decideIn does so in a room of the caller's, who may use it again.
 func (d *Decider) decideIn(c *deciding, ctx context.Context, q *policy.Request, now time.Time, known Provider, trace bool) *moment {
-	*c.moment = moment{Decider: d, q: q}
-	*c = deciding{moment: c.moment, ctx: ctx, known: known, trace: trace, told: c.told}
-	c.f.Now, c.f.Own = now, d.Own
-	c.out.Rules, c.out.Stage, c.out.Synthetic = []string{}, q.Stage, q.Client.IsValid() && !known.Proven()
+	m, told := c.moment, c.told
+	*m, *c = moment{}, deciding{} // filled in one by one: a literal is made elsewhere and copied
+	m.Decider, m.q = d, q
+	c.moment, c.told, c.ctx, c.known, c.trace = m, told, ctx, known, trace
+	c.f.Now, c.f.Own, c.f.Traced = now, d.Own, trace
+	c.out.Rules, c.out.Stage, c.out.Synthetic = m.room[:0], q.Stage, q.Client.IsValid() && !known.Proven()
 
 	needs := policy.Need(0)
 	if q.Stage == policy.RCPT || q.Stage == policy.Data {
@@ -93,13 +94,18 @@ type deciding struct {
 	known Provider
 	trace bool
 
-	told  described
-	shut  bool // an enforced ban will answer at RCPT
+	told  map[*ledger.Ban]string // see describe; nil: nothing is kept
+	shut  bool                   // an enforced ban will answer at RCPT
 	delay delay
 
+	chosen []uint16 // the places of the rules that are asked
+	places [32]uint16
+	passed int // rules that a trace has told of
+
 	all, enforced tally
-	scored        []string // rules with their scores, for the reason
-	doubtful      bool     // what is noted is of a rule that is only observed whatever the mode
+	scored        []scored // for the reason
+	scores        [4]scored
+	doubtful      bool // what is noted is of a rule that is only observed whatever the mode
 }
 
 // objected reports whether anything was refused, or would have been.
@@ -189,86 +195,6 @@ func (c *deciding) early() (needs policy.Need) {
 	return needs
 }
 
-// again reports whether a rule objected at an earlier stage of this message and is judged once more for the sum.
-func (c *deciding) again(b *policy.Bound) bool {
-	return c.q.Stage == policy.Data && b.Policy.Cap > 0 && b.Policy.Stages.Has(policy.RCPT)
-}
-
-// asked reports whether a rule is judged at this stage, for this client.
-func (c *deciding) asked(b *policy.Bound) bool {
-	return (b.Policy.Stages.Has(c.q.Stage) || c.again(b)) && c.applies(b)
-}
-
-// applies reports whether a rule is on, and not skipped for the class of this client.
-func (c *deciding) applies(b *policy.Bound) bool {
-	return b.Mode != policy.Off && !b.Policy.Skip.Has(c.f.Class) && !b.Skip.Has(c.f.Class)
-}
-
-// choose returns the facts that the rules asked need.
-func (c *deciding) choose() (needs policy.Need) {
-	for i := range c.Rules {
-		if b := &c.Rules[i]; c.asked(b) {
-			needs |= b.Needs
-		}
-	}
-	return needs
-}
-
-func (c *deciding) judge() {
-	for i := range c.Rules {
-		b := &c.Rules[i]
-		switch {
-		case c.asked(b):
-			v := c.ask(b)
-			if v.Wants&(policy.NeedPTR|policy.NeedLists) != 0 || v.Wants != 0 && c.refuses(b, &v) {
-				v = c.askMore(b, v)
-			}
-			if v.Source != nil {
-				c.out.Source = v.Source
-			}
-			if v.Hit || c.trace || len(v.Effects) > 0 { // of most rules there is nothing to weigh
-				c.weigh(b, &v)
-			}
-		case !c.trace || !b.Policy.Stages.Has(c.q.Stage):
-		case b.Mode == policy.Off:
-			c.step(Step{Rule: b.Name, Mode: b.Mode.String(), Result: "off"})
-		default:
-			c.step(Step{Rule: b.Name, Mode: b.Mode.String(), Result: "skip", Why: "skipped for class " + c.f.Class.String()})
-		}
-	}
-}
-
-// ask calls a judge. One that panics has no opinion: a mistake of ours must not cost mail.
-func (c *deciding) ask(b *policy.Bound) (v policy.Verdict) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			v = policy.Verdict{Unknown: true, Reason: "the rule failed, see the log"}
-			if c.Fault != nil {
-				c.Fault(b.Name, cause, debug.Stack())
-			}
-		}
-	}()
-	return b.Judge(c.q, &c.f)
-}
-
-// refuses reports whether a verdict is the one that the client will be refused for.
-func (c *deciding) refuses(b *policy.Bound, v *policy.Verdict) bool {
-	return v.Hit && !v.Observe && b.Mode == policy.Enforce && c.out.Action == policy.Dunno && !c.again(b) &&
-		b.Answer(v, c.q.Stage, c.f.Now).Action != policy.Dunno
-}
-
-// askMore asks a judge once more, with the facts that may speak for the client, or say more to one who is refused in any
-// case.
-func (c *deciding) askMore(b *policy.Bound, first policy.Verdict) policy.Verdict {
-	late := c.known.Gather(c.ctx, first.Wants, c.q, &c.f)
-	v := c.ask(b)
-	if !v.Hit && first.Wants == policy.NeedListText {
-		return first
-	}
-	c.out.Degraded = c.out.Degraded || late&(policy.NeedPTR|policy.NeedLists) != 0
-	return v
-}
-
 // weigh turns a verdict into an objection, a score or nothing.
 func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
 	mode := b.Mode
@@ -300,20 +226,24 @@ func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
 	case answer.Score != 0:
 		graced := c.f.Now.Before(b.GraceUntil)
 		c.all.add(b, answer.Score, graced)
-		c.scored = append(c.scored, b.Name+" "+answer.Score.String())
+		if c.scored == nil {
+			c.scored = c.scores[:0]
+		}
+		c.scored = append(c.scored, scored{b.Name, answer.Score})
 		if mode == policy.Enforce {
 			c.enforced.add(b, answer.Score, graced)
 		}
 	}
 }
 
-// hits notes that a rule does. Where one does, two or three do.
-func (c *deciding) hits(rule string) {
-	if len(c.out.Rules) == 0 {
-		c.out.Rules = make([]string, 0, 4)
-	}
-	c.out.Rules = append(c.out.Rules, rule)
+// scored is a rule with its score.
+type scored struct {
+	rule  string
+	score policy.Score
 }
+
+// hits notes that a rule does.
+func (c *deciding) hits(rule string) { c.out.Rules = append(c.out.Rules, rule) }
 
 func why(v *policy.Verdict, a policy.Answer) string {
 	if v.Hit && a.Action != policy.Dunno {
@@ -368,7 +298,14 @@ func (c *deciding) tooMuch(sum policy.Score) *policy.Verdict {
 
 // sum tells what a score is made of, before groups and caps, observed rules and all.
 func (c *deciding) sum(score policy.Score) string {
-	return "score " + score.String() + ": " + strings.Join(c.scored, ", ")
+	var room [128]byte
+	why := score.AppendTo(append(room[:0], "score "...))
+	sep := ": "
+	for _, s := range c.scored {
+		why = s.score.AppendTo(append(append(append(why, sep...), s.rule...), ' '))
+		sep = ", "
+	}
+	return string(why)
 }
 
 func (c *deciding) scoreStep(enforced policy.Score) Step {

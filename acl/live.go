@@ -17,6 +17,7 @@ type live struct {
 	dns        *DNS
 	own        *OwnDNS
 	recall     Recall
+	name       [1]string                       // room for the client's, if the request says it
 	account    func(uid uint32) (string, bool) // nil: this machine's
 	programs   Programs                        // nil: none is known
 	waited     bool                            // for the DNS, and in vain: the connection has paid
@@ -30,7 +31,8 @@ func (l *live) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 	f.OnlyPostmaster = l.view.onlyPostmaster
 	f.OwnAddresses, f.Relays = l.own.known()
 	f.ClientUID = l.view.uid
-	believe(q, f)
+	l.name[0] = q.ClientName
+	believe(l.name[:], f)
 	if needs&policy.NeedGreetings != 0 {
 		f.Greetings = l.view.greetings
 	}

@@ -22,6 +22,7 @@ type moment struct {
 	onlyWay  bool         // a ban passed the client by, for over half of a day's mail comes from it
 	weighed  policy.Score // the sum of what is enforced
 	out      Decision
+	room     [4]string // for its Rules: where one hits, two or three do
 
 	privacy Privacy
 	took    time.Duration

@@ -194,9 +194,10 @@ func (p *deeds) good() (add ledger.Delta) {
 // clean counts a message that nobody objected to, for its client and of all.
 func (r *Recall) clean(ctx context.Context, client netip.Addr) {
 	one := ledger.Delta{Clean: 1}
-	tallies := append(r.fresh(), ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: one}, ledger.Tally{Key: ledger.Total, Add: one})
-	for _, n := range ledger.Networks(client) {
-		tallies = append(tallies, ledger.Tally{Key: ledger.Of(n), Add: one})
+	keys, n := ledger.Keys(client)
+	tallies := append(r.fresh(), ledger.Tally{Key: keys[0], Add: one}, ledger.Tally{Key: ledger.Total, Add: one})
+	for _, k := range keys[1:n] {
+		tallies = append(tallies, ledger.Tally{Key: k, Add: one})
 	}
 	_ = r.ledger.Count(ctx, tallies) // what is not counted is not known, which shields nobody
 }
@@ -233,7 +234,8 @@ func (r *Recall) OnlyWayIn(ctx context.Context, client netip.Addr) bool {
 	if r == nil || r.ledger == nil || !client.IsValid() {
 		return false
 	}
-	one := append(r.fresh(), ledger.Tally{Key: ledger.Of(ledger.Client(client))})
+	keys, _ := ledger.Keys(client)
+	one := append(r.fresh(), ledger.Tally{Key: keys[0]})
 	if r.ledger.Count(ctx, one) != nil || one[0].Counts.Day.Clean < onlyWayIn { // most bring none
 		return false
 	}
@@ -268,16 +270,18 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 	wide := add
 	wide.OnlyBad, wide.Seen, wide.Trapped = 0, 0, 0
 	bad := add.Bad > 0 || add.Failed > 0
-	tallies := append(r.fresh(), ledger.Tally{Key: ledger.Of(ledger.Client(client)), Add: add})
-	var networks []netip.Prefix
-	if wide != (ledger.Delta{}) {
-		networks = ledger.Networks(client)
+	keys, n := ledger.Keys(client)
+	tallies := append(r.fresh(), ledger.Tally{Key: keys[0], Add: add})
+	networks := keys[1:n]
+	if wide == (ledger.Delta{}) {
+		networks = nil
 	}
-	for _, n := range networks {
+	for _, k := range networks {
 		if bad {
-			wide.Seen = ledger.Member(client, n)
+			of, _ := k.Prefix()
+			wide.Seen = ledger.Member(client, of)
 		}
-		tallies = append(tallies, ledger.Tally{Key: ledger.Of(n), Add: wide})
+		tallies = append(tallies, ledger.Tally{Key: k, Add: wide})
 	}
 	doubtful := f != nil && (bad || f.Here.Offended || f.Here.Trapped)
 	if doubtful {
@@ -292,14 +296,15 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 	f.Client = triedOf(&tallies[0].Counts)
 	f.OnlyWayIn = doubtful && mostOf(&tallies[0].Counts, &tallies[len(tallies)-1].Counts)
 	if networks != nil { // else what has been found out of them stays: an offence counts at the client alone
-		f.Networks = nil
+		f.Networks = make([]policy.Network, 0, len(networks))
 	}
-	for i, n := range networks {
+	for i, k := range networks {
+		of, _ := k.Prefix()
 		factor := 3
-		if n.Bits() == 48 {
+		if of.Bits() == 48 {
 			factor = 9
 		}
-		f.Networks = append(f.Networks, policy.Network{Prefix: n, Factor: factor, Tried: triedOf(&tallies[1+i].Counts)})
+		f.Networks = append(f.Networks, policy.Network{Prefix: of, Factor: factor, Tried: triedOf(&tallies[1+i].Counts)})
 	}
 	return true
 }

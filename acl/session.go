@@ -127,7 +127,7 @@ type Given struct {
 func (g Given) Gather(ctx context.Context, needs policy.Need, q *policy.Request, f *policy.Facts) (late policy.Need) {
 	f.Interfaces = g.Interfaces
 	f.OwnAddresses, f.Relays = g.Own.known()
-	believe(q, f)
+	believe([]string{q.ClientName}, f)
 	late = g.DNS.gather(ctx, needs, q, f)
 	f.OnlyPostmaster = q.Stage == policy.Data && q.Recipients == 1 && policy.ToPostmaster(q.Recipient)
 	if needs&policy.NeedAccount != 0 {
@@ -144,11 +144,11 @@ func (g Given) Gather(ctx context.Context, needs policy.Need, q *policy.Request,
 	return late
 }
 
-// believe takes a confirmed name that a request has. Exim sends none: a person typed it, or a log has it.
-func believe(q *policy.Request, f *policy.Facts) {
-	if q.ClientName != "" && f.ClientName == "" {
-		f.PTR = rbl.PTR{Status: rbl.PTRConfirmed, Names: []string{q.ClientName}}
-		f.ClientName = q.ClientName
+// believe takes a confirmed name that a request has, if it has one. Exim sends none: a person typed it, or a log has it.
+func believe(name []string, f *policy.Facts) {
+	if name[0] != "" && f.ClientName == "" {
+		f.PTR = rbl.PTR{Status: rbl.PTRConfirmed, Names: name}
+		f.ClientName = name[0]
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *Logins) judge(_ *Request, f *Facts) Verdict {
 	var v Verdict
 	against := func(failed int, where string, e Effect) {
 		if !v.Hit {
-			v = hit("", "%d failed logins within an hour%s", failed, where)
+			v = hit("", strconv.Itoa(failed)+" failed logins within an hour"+where)
 		}
 		v.Effects = append(v.Effects, e)
 	}
@@ -59,7 +59,9 @@ func (s *Logins) judge(_ *Request, f *Facts) Verdict {
 		}
 	}
 	if !v.Hit {
-		v.Reason = strconv.Itoa(f.Client.Failed) + " failed logins within an hour"
+		if f.Traced {
+			v.Reason = strconv.Itoa(f.Client.Failed) + " failed logins within an hour"
+		}
 		return v
 	}
 	if l := f.lenient(nil); l.observed { // what else may be said for a client does not excuse guessing passwords

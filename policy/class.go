@@ -93,59 +93,41 @@ type Exempt struct {
 // Of returns the class of a request and why, in words. The facts may still lack what costs; Postmaster needs
 // NeedAllMail at DATA.
 func (e *Exempt) Of(q *Request, f *Facts) (Class, string) {
-	for c := Local; c < classes; c++ {
-		if why := e.fits(c, q, f); why != "" {
-			return c, why
-		}
+	if !q.Client.IsValid() {
+		return Local, "no client address: submitted on this machine"
+	}
+	if why := loopback(q, f); why != "" {
+		return Loopback, why
+	}
+	switch {
+	case q.AuthBy != "" || q.AuthAs != "":
+		return Auth, "authenticated"
+	case e.submissionPort(q.ServerPort):
+		return Submission, "a submission port, not yet authenticated"
+	case Private(q.Client):
+		return PrivateNet, "a private address"
+	case q.RelayHost:
+		return RelayHost, "in Exim's relay_from_hosts"
+	case e.Relay.Has(q.Client):
+		return RelayNet, "in exempt.relay"
+	case f.Relays.Has(q.Client):
+		return RelayNet, "an MX host of own.domains"
+	case toPostmasterAlone(q, f):
+		return Postmaster, "to postmaster or abuse alone"
+	case q.Sender.Known && q.Sender.Value == "" && q.Stage >= Mail:
+		return NullSender, "the null sender"
 	}
 	return Outside, ""
 }
 
-// fits says why a class applies, or returns nothing.
-func (e *Exempt) fits(c Class, q *Request, f *Facts) string {
-	switch c {
-	case Local:
-		if !q.Client.IsValid() {
-			return "no client address: submitted on this machine"
-		}
-	case Loopback:
-		return loopback(q, f)
-	case Auth:
-		if q.AuthBy != "" || q.AuthAs != "" {
-			return "authenticated"
-		}
-	case Submission:
-		if e.submissionPort(q.ServerPort) {
-			return "a submission port, not yet authenticated"
-		}
-	case PrivateNet:
-		if Private(q.Client) {
-			return "a private address"
-		}
-	case RelayHost:
-		if q.RelayHost {
-			return "in Exim's relay_from_hosts"
-		}
-	case RelayNet:
-		if e.Relay.Has(q.Client) {
-			return "in exempt.relay"
-		}
-		if f.Relays.Has(q.Client) {
-			return "an MX host of own.domains"
-		}
-	case Postmaster:
-		if q.Stage == RCPT && ToPostmaster(q.Recipient) && (q.Recipients == 0 || f.OnlyPostmaster) {
-			return "to postmaster or abuse alone"
-		}
-		if q.Stage == Data && f.OnlyPostmaster {
-			return "to postmaster or abuse alone"
-		}
-	case NullSender:
-		if q.Sender.Known && q.Sender.Value == "" && q.Stage >= Mail {
-			return "the null sender"
-		}
+func toPostmasterAlone(q *Request, f *Facts) bool {
+	switch q.Stage {
+	case RCPT:
+		return (q.Recipients == 0 || f.OnlyPostmaster) && ToPostmaster(q.Recipient)
+	case Data:
+		return f.OnlyPostmaster
 	}
-	return ""
+	return false
 }
 
 func loopback(q *Request, f *Facts) string {
@@ -176,8 +158,13 @@ func (e *Exempt) submissionPort(port int) bool {
 // ToPostmaster reports whether mail to a recipient must always be taken: postmaster by RFC 5321 4.5.1, abuse by RFC 2142.
 func ToPostmaster(address string) bool {
 	local, _, _ := strings.Cut(address, "@")
-	local = lower(local)
-	return local == "postmaster" || local == "abuse"
+	switch len(local) { // most are of another length
+	case len("postmaster"):
+		return lower(local) == "postmaster"
+	case len("abuse"):
+		return lower(local) == "abuse"
+	}
+	return false
 }
 
 // Test says in a few words what a class did not find, for the trace.

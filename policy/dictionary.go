@@ -107,9 +107,9 @@ func (s *Dictionary) hard(relays map[string][]string) Judge {
 		}
 		l := f.lenient(relays)
 		if f.Here.Bad < s.Hard*l.factor || share(f.Here.Bad, f.Here.Good) < s.Ratio {
-			return Verdict{Reason: tried(f.Here.Bad, f.Here.Good, "in this connection")}
+			return f.below(f.Here.Bad, f.Here.Good, "in this connection")
 		}
-		v := hit("too many recipients that do not exist", "%s", tried(f.Here.Bad, f.Here.Good, "in this connection"))
+		v := hit("too many recipients that do not exist", tried(f.Here.Bad, f.Here.Good, "in this connection"))
 		v.Effects = []Effect{{Kind: Offence}}
 		return l.soften(v)
 	}
@@ -118,6 +118,14 @@ func (s *Dictionary) hard(relays map[string][]string) Judge {
 // tried tells counts.
 func tried(bad, good int, where string) string {
 	return strconv.Itoa(bad) + " unknown and " + strconv.Itoa(good) + " good recipients " + where
+}
+
+// below is the verdict on counts that are below a limit.
+func (f *Facts) below(bad, good int, where string) (v Verdict) {
+	if f.Traced {
+		v.Reason = tried(bad, good, where)
+	}
+	return v
 }
 
 // window looks at a recipient that is not there, or at one that is on a connection that has offended otherwise.
@@ -130,16 +138,17 @@ func (s *Dictionary) window(relays map[string][]string) Judge {
 			return notKnown()
 		}
 		l, c := f.lenient(relays), &f.Client
-		reason := tried(c.Bad, c.Good, "within an hour")
-		many := c.Bad >= s.Window*l.factor && share(c.Bad, c.Good) >= s.Ratio
-		if !many && c.OnlyBad >= s.Connections*l.factor && share(c.OnlyBad, c.Good) >= s.Ratio {
-			many, reason = true, strconv.Itoa(c.OnlyBad)+" connections within an hour that did nothing but bad, and "+
-				strconv.Itoa(c.Good)+" good recipients"
+		reason := ""
+		switch {
+		case c.Bad >= s.Window*l.factor && share(c.Bad, c.Good) >= s.Ratio:
+			reason = tried(c.Bad, c.Good, "within an hour")
+		case c.OnlyBad >= s.Connections*l.factor && share(c.OnlyBad, c.Good) >= s.Ratio:
+			reason = strconv.Itoa(c.OnlyBad) + " connections within an hour that did nothing but bad, and " +
+				strconv.Itoa(c.Good) + " good recipients"
+		default:
+			return f.below(c.Bad, c.Good, "within an hour")
 		}
-		if !many {
-			return Verdict{Reason: reason}
-		}
-		v := hit("too many recipients that do not exist", "%s", reason)
+		v := hit("too many recipients that do not exist", reason)
 		v.Effects = []Effect{{Kind: Ban}}
 		return l.soften(v)
 	}
@@ -167,7 +176,7 @@ func (s *Dictionary) spread(relays map[string][]string) Judge {
 				continue
 			}
 			if !v.Hit {
-				v = hit("too many recipients that do not exist", "%s", tried(n.Bad, n.Good, "within an hour from "+n.Prefix.String()))
+				v = hit("too many recipients that do not exist", tried(n.Bad, n.Good, "within an hour from "+n.Prefix.String()))
 			}
 			v.Effects = append(v.Effects, Effect{Kind: Ban, Network: n.Prefix})
 		}
@@ -202,7 +211,7 @@ func (s *Dictionary) trap(relays map[string][]string) Judge {
 		case l.why != "" && !l.observed:
 			return Verdict{Reason: strconv.Itoa(f.Client.Trapped) + " messages to traps; passed: " + l.why}
 		default:
-			v := hit("mail from your address is not wanted", "%d messages to spam traps within a day", f.Client.Trapped)
+			v := hit("mail from your address is not wanted", strconv.Itoa(f.Client.Trapped)+" messages to spam traps within a day")
 			v.Effects = []Effect{{Kind: Ban}}
 			return l.soften(v)
 		}
@@ -215,7 +224,7 @@ func (s *Dictionary) delay(q *Request, f *Facts) Verdict {
 	if s.DelayAfter == 0 || q.Stage != RCPT || bad < s.DelayAfter || q.SMTPCount > s.MaxConnections/2 {
 		return Pass()
 	}
-	v := hit("", "%d unknown recipients in this connection", bad)
+	v := hit("", strconv.Itoa(bad)+" unknown recipients in this connection")
 	v.Delay = min(1+bad-s.DelayAfter, 5)
 	return v
 }

@@ -33,6 +33,7 @@ const NeedDNS = NeedLists | NeedNameLists | NeedPTR | NeedHELOAddresses | NeedHo
 // Facts is what is known besides the request. Every field's zero value means that it is not known.
 type Facts struct {
 	Now        time.Time
+	Traced     bool         // the reason of every verdict is read: else only of one that hits, and no other need be made
 	Own        *Own         // what the configuration says of this host; never nil in a judge
 	Interfaces []netip.Addr // addresses of this machine
 	EximUID    Maybe[uint32]

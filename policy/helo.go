@@ -1,6 +1,10 @@
 package policy
 
-import "eximpolicyd/rbl"
+import (
+	"strconv"
+
+	"eximpolicyd/rbl"
+)
 
 // HELO is the policy helo: nobody greets with our name but us, and a server greets with a name of its own (RFC 5321
 // 4.1.1.1, 4.1.3, 4.1.4).
@@ -75,7 +79,7 @@ func (s *HELO) missing(q *Request, _ *Facts) Verdict {
 func (s *HELO) robot(q *Request, _ *Facts) Verdict {
 	for _, r := range s.Robots {
 		if q.Greeting.Name != "" && q.Greeting.Name == canonical(r) {
-			v := hit("this greeting is known from robots only", "HELO %s is a known robot's", quoted(q.Greeting.Name))
+			v := hit("this greeting is known from robots only", "HELO "+quoted(q.Greeting.Name)+" is a known robot's")
 			v.Effects = []Effect{{Kind: Offence}}
 			return v
 		}
@@ -86,7 +90,7 @@ func (s *HELO) robot(q *Request, _ *Facts) Verdict {
 // ourAddress objects to our public addresses only: a private one may well be the client's own as well, and H6 has it.
 func (s *HELO) ourAddress(q *Request, f *Facts) Verdict {
 	if h := &q.Greeting; h.Address.IsValid() && f.IsPublicAddress(h.Address, q) {
-		return hit("HELO with our own address, which is not yours", "HELO %s is an address of ours", quoted(h.Name))
+		return hit("HELO with our own address, which is not yours", "HELO "+quoted(h.Name)+" is an address of ours")
 	}
 	return Pass()
 }
@@ -96,7 +100,7 @@ func (s *HELO) ourName(q *Request, f *Facts) Verdict {
 	if h.Kind != HELODomain || !f.Own.IsName(h.Name, q) {
 		return Pass()
 	}
-	v := hit("HELO with our own name, which is not yours", "HELO %s is a name of ours", quoted(h.Name))
+	v := hit("HELO with our own name, which is not yours", "HELO "+quoted(h.Name)+" is a name of ours")
 	if f.BehindNAT(q) {
 		// Several hosts may share one name behind one address; without own.addresses there is no telling them apart.
 		v.Observe = true
@@ -110,10 +114,10 @@ func (s *HELO) bareAddress(q *Request, _ *Facts) Verdict {
 	if h.Kind != HELOAddress {
 		return Pass()
 	}
-	v := hit("HELO address without brackets, RFC 5321 4.1.3", "HELO %s is an address without brackets", quoted(h.Name))
+	v := hit("HELO address without brackets, RFC 5321 4.1.3", "HELO "+quoted(h.Name)+" is an address without brackets")
 	if h.Address == q.Client {
 		v.Reason += ", the client's own"
-		v.Answers = always(points(20))
+		v.Answers = instead(always(points(20)))
 	}
 	return v
 }
@@ -128,24 +132,24 @@ func (s *HELO) foreignLiteral(q *Request, _ *Facts) Verdict {
 	case sameNet(h.Address, q.Client, 24, 64): // a host with several addresses may name any
 		return Pass()
 	}
-	v := hit("HELO address literal is not your address", "HELO %s is not the client's address", quoted(h.Name))
+	v := hit("HELO address literal is not your address", "HELO "+quoted(h.Name)+" is not the client's address")
 	if Private(h.Address) || h.Address.IsLoopback() {
 		v.Reason += ", but a private one"
-		v.Answers = by(points(10), points(10), deny())
+		v.Answers = instead(by(points(10), points(10), deny()))
 	}
 	return v
 }
 
 func (s *HELO) localhost(q *Request, _ *Facts) Verdict {
 	if h := &q.Greeting; h.Kind == HELODomain && isLocalhost(h.Name) {
-		return hit("HELO needs a name of your own", "HELO %s is every host's name", quoted(h.Name))
+		return hit("HELO needs a name of your own", "HELO "+quoted(h.Name)+" is every host's name")
 	}
 	return Pass()
 }
 
 func (s *HELO) dotless(q *Request, _ *Facts) Verdict {
 	if h := &q.Greeting; h.Dotless() {
-		return hit("HELO without a domain, RFC 5321 4.1.1.1", "HELO %s has no dot", quoted(h.Name))
+		return hit("HELO without a domain, RFC 5321 4.1.1.1", "HELO "+quoted(h.Name)+" has no dot")
 	}
 	return Pass()
 }
@@ -154,10 +158,10 @@ func (s *HELO) illegal(q *Request, _ *Facts) Verdict {
 	h := &q.Greeting
 	switch {
 	case h.Fault != "":
-		return hit("HELO with an illegal name", "HELO %s: %s", quoted(h.Name), h.Fault)
+		return hit("HELO with an illegal name", "HELO "+quoted(h.Name)+": "+h.Fault)
 	case h.Underscore:
-		v := hit("HELO with an illegal name", "HELO %s: an underscore", quoted(h.Name))
-		v.Answers = always(points(5))
+		v := hit("HELO with an illegal name", "HELO "+quoted(h.Name)+": an underscore")
+		v.Answers = instead(always(points(5)))
 		return v
 	}
 	return Pass()
@@ -169,14 +173,14 @@ func (s *HELO) topLevel(q *Request, _ *Facts) Verdict {
 		return Pass()
 	}
 	if fault := topLevelFault(h.Name); fault != "" {
-		return hit("HELO under a top-level domain that is none", "HELO %s: %s", quoted(h.Name), fault)
+		return hit("HELO under a top-level domain that is none", "HELO "+quoted(h.Name)+": "+fault)
 	}
 	return Pass()
 }
 
 func (s *HELO) spelled(q *Request, _ *Facts) Verdict {
 	if h := &q.Greeting; h.Kind == HELODomain && spells(h.Name, q.Client) {
-		return hit("HELO with a name made of your address", "HELO %s spells the client's address", quoted(h.Name))
+		return hit("HELO with a name made of your address", "HELO "+quoted(h.Name)+" spells the client's address")
 	}
 	return Pass()
 }
@@ -189,7 +193,7 @@ func (s *HELO) changed(q *Request, f *Facts) Verdict {
 	last := f.Greetings[len(f.Greetings)-1]
 	for _, g := range f.Greetings {
 		if g.TLS == last.TLS && canonical(g.Name) != canonical(last.Name) {
-			return hit("your greeting changed within one connection", "HELO was %s, then %s", quoted(g.Name), quoted(last.Name))
+			return hit("your greeting changed within one connection", "HELO was "+quoted(g.Name)+", then "+quoted(last.Name))
 		}
 	}
 	return Pass()
@@ -208,5 +212,5 @@ func (s *HELO) many(_ *Request, f *Facts) Verdict {
 	case f.PTR.Status == rbl.PTRUnknown:
 		return unknownPTR(f)
 	}
-	return hit("your server greets with ever new names", "%d names or more within an hour, and no confirmed PTR", f.Client.Seen)
+	return hit("your server greets with ever new names", strconv.Itoa(f.Client.Seen)+" names or more within an hour, and no confirmed PTR")
 }

@@ -52,8 +52,7 @@ func (s *HELO) hosted(q *Request, f *Facts) Verdict {
 	case anyPrivate(f.HELOAddresses.List), anyPrivate(f.Hosted.List):
 		return Verdict{Unknown: true, Reason: "a private address in the DNS of the hosted domain: what the world sees is not known"}
 	}
-	return hit("HELO with a name of a domain hosted here, which is not yours",
-		"HELO %s is of a domain hosted here, and neither it nor its MX hosts have the client's address", quoted(h.Name))
+	return hit("HELO with a name of a domain hosted here, which is not yours", "HELO "+quoted(h.Name)+" is of a domain hosted here, and neither it nor its MX hosts have the client's address")
 }
 
 func anyPrivate(list []netip.Addr) bool {
@@ -69,7 +68,7 @@ func (s *HELO) unresolved(q *Request, f *Facts) Verdict {
 	case !f.HELOAddresses.Known:
 		return unknown("whether the name greeted with has an address is not known")
 	}
-	return hit("HELO with a name that has no address", "HELO %s has neither A nor AAAA", quoted(h.Name))
+	return hit("HELO with a name that has no address", "HELO "+quoted(h.Name)+" has neither A nor AAAA")
 }
 
 // elsewhere objects to a name that has addresses, but not the client's. A big sender has many hosts behind one name, so
@@ -94,8 +93,7 @@ func (s *HELO) elsewhere(q *Request, f *Facts) Verdict {
 	case f.PTR.Status == rbl.PTRUnknown:
 		return unknownPTR(f)
 	}
-	return hit("HELO with a name that has other addresses than yours", "HELO %s has not the client's address, but %s",
-		quoted(h.Name), f.HELOAddresses.List[0])
+	return hit("HELO with a name that has other addresses than yours", "HELO "+quoted(h.Name)+" has not the client's address, but "+f.HELOAddresses.List[0].String())
 }
 
 // families are the domains of each provider, by each of its domains.
@@ -133,7 +131,7 @@ func provider(families map[string][]string) Judge {
 		if f.PTR.More {
 			return unknown("whether the client has another name is not known")
 		}
-		return hit("HELO with the name of a provider that you are not", "HELO %s, but the client is %s", quoted(h.Name), quotedList(f.PTR.Names))
+		return hit("HELO with the name of a provider that you are not", "HELO "+quoted(h.Name)+", but the client is "+quotedList(f.PTR.Names))
 	}
 }
 

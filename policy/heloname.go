@@ -156,6 +156,8 @@ func isLocalhost(name string) bool {
 func topLevelFault(name string) string {
 	top := name[strings.LastIndexByte(name, '.')+1:]
 	switch top {
+	case "com", "net", "org", "de": // of most names; the list below has them
+		return ""
 	case "test", "example", "invalid", "localhost", "local", "onion", "alt", "internal":
 		return "." + top + " is reserved and in no DNS"
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/mail"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -107,7 +108,7 @@ func (s *MessageID) missing(q *Request, _ *Facts) Verdict {
 
 func (s *MessageID) several(q *Request, _ *Facts) Verdict {
 	if n := q.MessageID.Count; n.Value >= 2 {
-		return hit("more than one Message-ID (RFC 5322 3.6)", "%d Message-IDs", n.Value)
+		return hit("more than one Message-ID (RFC 5322 3.6)", strconv.Itoa(n.Value)+" Message-IDs")
 	}
 	return Pass()
 }
@@ -130,7 +131,7 @@ func smtputf8(q *Request) bool { return strings.HasPrefix(q.Protocol, "utf8") }
 
 func (s *MessageID) syntax(q *Request, _ *Facts) Verdict {
 	if id := single(q); id.fault != "" {
-		return hit("Message-ID against RFC 5322 3.6.4", "Message-ID %s: %s", quoted(trimFWS(q.MessageID.Value)), id.fault)
+		return hit("Message-ID against RFC 5322 3.6.4", "Message-ID "+quoted(trimFWS(q.MessageID.Value))+": "+id.fault)
 	}
 	return Pass()
 }
@@ -141,14 +142,14 @@ func (s *MessageID) domain(q *Request, _ *Facts) Verdict {
 	var v Verdict
 	switch {
 	case h.Kind == HELOAddress:
-		v = hit("Message-ID made at an IP address", "Message-ID made at %s, an address", quoted(id.right))
-		v.Answers = by(points(10), points(10), deny())
+		v = hit("Message-ID made at an IP address", "Message-ID made at "+quoted(id.right)+", an address")
+		v.Answers = instead(by(points(10), points(10), deny()))
 	case h.Kind == HELOLiteral:
-		v = hit("Message-ID made at an IP address", "Message-ID made at %s, an address literal", quoted(id.right))
+		v = hit("Message-ID made at an IP address", "Message-ID made at "+quoted(id.right)+", an address literal")
 	case isLocalhost(h.Name):
-		v = hit("your Message-ID was made at localhost", "Message-ID made at %s", quoted(id.right))
+		v = hit("your Message-ID was made at localhost", "Message-ID made at "+quoted(id.right))
 	case h.Dotless():
-		v = hit("your Message-ID was made at no domain", "Message-ID made at %s, a name without a dot", quoted(id.right))
+		v = hit("your Message-ID was made at no domain", "Message-ID made at "+quoted(id.right)+", a name without a dot")
 	}
 	return v
 }
@@ -165,7 +166,7 @@ func (s *MessageID) ours(q *Request, f *Facts) Verdict {
 	if trimFWS(q.ListID) != "" {
 		return Verdict{Reason: "made at a domain of ours, but list mail comes back to us"}
 	}
-	return hit("your Message-ID claims to be made here", "Message-ID made at %s, ours", quoted(right))
+	return hit("your Message-ID claims to be made here", "Message-ID made at "+quoted(right)+", ours")
 }
 
 // dateAndFrom adds a point for each fault, and 2.5 at most.
@@ -179,8 +180,8 @@ func (s *MessageID) dateAndFrom(q *Request, f *Facts) Verdict {
 	if len(faults) == 0 {
 		return Pass()
 	}
-	v := hit("your message has a wrong Date or From (RFC 5322 3.6)", "%s", strings.Join(faults, ", "))
-	v.Answers = always(points(min(25, 10*Score(len(faults)))))
+	v := hit("your message has a wrong Date or From (RFC 5322 3.6)", strings.Join(faults, ", "))
+	v.Answers = instead(always(points(min(25, 10*Score(len(faults))))))
 	return v
 }
 

@@ -82,7 +82,7 @@ func (s *Nobody) judge(q *Request, f *Facts) Verdict {
 	if !remote.Value {
 		return Pass()
 	}
-	v := hit("this user may not send mail to other hosts", "uid %d (%s) %s sends to %s", uid.Value, quoted(f.Account), how, quoted(where))
+	v := hit("this user may not send mail to other hosts", "uid "+strconv.FormatUint(uint64(uid.Value), 10)+" ("+quoted(f.Account)+") "+how+" sends to "+quoted(where))
 	if !banned {
 		v.Observe = true
 		v.Reason += "; only observed: write " + f.Account + " into policy.nobody.users to enforce it"
@@ -99,9 +99,9 @@ func (s *Nobody) hold(v Verdict, f *Facts) Verdict {
 	switch {
 	case s.Action != "freeze":
 	case !f.Held.Known:
-		v.Answers, v.Wants = always(Answer{Action: Freeze}), NeedHold
+		v.Answers, v.Wants = instead(always(Answer{Action: Freeze})), NeedHold
 	case f.Held.Value <= maxHeld:
-		v.Answers = always(Answer{Action: Freeze})
+		v.Answers = instead(always(Answer{Action: Freeze}))
 	default:
 		v.Reason += "; not put on hold: " + strconv.Itoa(maxHeld) + " messages of this user are, of the last hour"
 	}

@@ -47,8 +47,7 @@ func (s *PTR) unconfirmed(_ *Request, f *Facts) Verdict {
 	case rbl.PTRUnknown:
 		return unknownPTR(f)
 	case rbl.PTRUnconfirmed:
-		return hit("the name of your address does not have your address", "PTR %s does not have the client's address",
-			quotedList(f.PTR.Names))
+		return hit("the name of your address does not have your address", "PTR "+quotedList(f.PTR.Names)+" does not have the client's address")
 	}
 	return Pass()
 }

@@ -123,7 +123,7 @@ func (s *RBL) judge(_ *Request, f *Facts) Verdict {
 			v.Wants = NeedListText
 		}
 	} else {
-		v.Answers = always(points(min(sum, RefuseAt-1)))
+		v.Answers = instead(always(points(min(sum, RefuseAt-1))))
 	}
 	v.Text = listedText(f)
 	return v

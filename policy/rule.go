@@ -88,8 +88,8 @@ func Bind(table []Policy, setups map[string]Setup, most Mode) []Bound {
 // grace lasts. A local submission has no second try, so it is never graced.
 func (b *Bound) Answer(v *Verdict, stage Stage, now time.Time) Answer {
 	answers := &b.Answers
-	if v.Answers != (Answers{}) {
-		answers = &v.Answers
+	if v.Answers != nil {
+		answers = v.Answers
 	}
 	a := answers[b.Preset]
 	if now.Before(b.GraceUntil) && stage != NotSMTP {

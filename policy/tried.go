@@ -116,7 +116,7 @@ func (l leniency) soften(v Verdict) Verdict {
 		v.Observe, v.Effects = true, nil
 		v.Reason += "; only told of: " + l.why
 	case l.deferred:
-		v.Answers, v.Effects = always(deferred()), nil
+		v.Answers, v.Effects = instead(always(deferred())), nil
 		v.Reason += "; only deferred: " + l.why
 	case l.why == "":
 		v.Wants = NeedPTR | NeedLists

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"net/netip"
 
 	"eximpolicyd/rbl"
@@ -65,6 +64,9 @@ func by(lenient, rfc, strict Answer) Answers { return Answers{lenient, rfc, stri
 // always is the same answer in every preset.
 func always(a Answer) Answers { return Answers{a, a, a} }
 
+// instead is what a verdict answers for itself.
+func instead(a Answers) *Answers { return &a }
+
 // points is a soft answer, in tenths.
 func points(tenths Score) Answer { return Answer{Score: tenths} }
 
@@ -85,11 +87,11 @@ func (a Answer) Graced() Answer {
 // Verdict is what a judge found. The zero verdict passes.
 type Verdict struct {
 	Hit     bool
-	Unknown bool    // a fact was missing; never with Hit
-	Observe bool    // this hit must not refuse, whatever the mode; Reason says why
-	Answers Answers // when not zero, instead of the rule's own
-	Reason  string  // for the log and the trace: the value and what is wrong with it
-	Text    string  // for the client, one line, without code
+	Unknown bool     // a fact was missing; never with Hit
+	Observe bool     // this hit must not refuse, whatever the mode; Reason says why
+	Answers *Answers // instead of the rule's own; nil: those
+	Reason  string   // for the log and the trace: the value and what is wrong with it; of no hit only if Facts.Traced
+	Text    string   // for the client, one line, without code
 	Effects []Effect
 	Source  *Source // where a message of ours came from, to be told whatever else is found
 	Wants   Need    // facts that may speak for the client, or say more to one who is refused; the judge is asked once more with them
@@ -102,10 +104,8 @@ func Pass() Verdict { return Verdict{} }
 // unknown is the verdict of a judge without the fact it needs.
 func unknown(why string) Verdict { return Verdict{Unknown: true, Reason: why} }
 
-// hit objects, with a reason for the log and a text for the client.
-func hit(text, format string, args ...any) Verdict {
-	return Verdict{Hit: true, Text: text, Reason: fmt.Sprintf(format, args...)}
-}
+// hit objects, with a text for the client and a reason for the log.
+func hit(text, reason string) Verdict { return Verdict{Hit: true, Text: text, Reason: reason} }
 
 // EffectKind says what is to be remembered.
 type EffectKind uint8

@@ -24,12 +24,14 @@ func (c Code) String() string {
 type Score int
 
 // String writes the score with one decimal.
-func (s Score) String() string {
-	sign := ""
+func (s Score) String() string { return string(s.AppendTo(nil)) }
+
+// AppendTo appends what String returns.
+func (s Score) AppendTo(b []byte) []byte {
 	if s < 0 {
-		sign, s = "-", -s
+		b, s = append(b, '-'), -s
 	}
-	return sign + strconv.Itoa(int(s/10)) + "." + strconv.Itoa(int(s%10))
+	return append(strconv.AppendInt(b, int64(s/10), 10), '.', byte('0'+s%10))
 }
 
 // MarshalJSON writes a number with one decimal.

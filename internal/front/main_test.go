@@ -48,7 +48,7 @@ func byName() []policy.Bound {
 		if a == (policy.Answer{}) || stage != strings.ToLower(q.Stage.String()) {
 			return policy.Pass()
 		}
-		return policy.Verdict{Hit: true, Answers: policy.Answers{a, a, a}, Text: "as you \x01wish\r\n250 ok", Reason: "by name"}
+		return policy.Verdict{Hit: true, Answers: &policy.Answers{a, a, a}, Text: "as you \x01wish\r\n250 ok", Reason: "by name"}
 	}
 	refuses := &policy.Policy{Name: "test", Stages: all}
 	scores := &policy.Policy{Name: "scores", Stages: 1 << policy.Data, Cap: policy.MarkAt}
