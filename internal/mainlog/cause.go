@@ -45,6 +45,8 @@ func causeOf(reason string) Cause {
 		return NoCause
 	case "Unrouteable address", "Unroutable address", "unknown user", "Unknown user", "No Such User Here":
 		return UnknownUser
+	case "there is no valid sender in any header line":
+		return BadHeader
 	case "relay not permitted":
 		return RelayDenied
 	case "Sender verify failed":

@@ -35,6 +35,10 @@ type Connection struct {
 	TLSErrors                                          int
 	Doubtful                                           int // entries that may be of another client: nothing else counts them
 	Entries                                            int
+	Octets                                             int // of its entries, about: what it takes in memory
+
+	texts strings.Builder // that its strings are parts of
+	of    *building
 }
 
 // HELO returns the last name it greeted with: the one that counts.
@@ -119,16 +123,46 @@ const (
 	maxHELOs = 8
 	maxDeeds = 256     // of each list: the numbers go on counting
 	maxKept  = 2 << 10 // octets of a reason; header fields 32 kB as they were read
+	textRoom = 256     // octets of texts at once: nearly all connections have fewer
 )
 
-func keep(s string) string { return strings.Clone(s[:min(len(s), maxKept)]) }
+// keep copies a text out of the log. Those of a connection stand side by side: apart, ten short ones are ten times the work.
+func (c *Connection) keep(s string) string { return c.keepAll(s[:min(len(s), maxKept)]) }
+
+func (c *Connection) keepAll(s string) string {
+	if s == "" {
+		return ""
+	}
+	if c.texts.Cap()-c.texts.Len() < len(s) {
+		c.texts.Reset()
+		c.texts.Grow(max(len(s), textRoom))
+	}
+	c.texts.WriteString(s)
+	return c.texts.String()[c.texts.Len()-len(s):]
+}
 
 // keepLike does so, unless it is the same as one that is kept already.
-func keepLike(s, kept string) string {
+func (c *Connection) keepLike(s, kept string) string {
 	if s == kept {
 		return kept
 	}
-	return keep(s)
+	return c.keep(s)
+}
+
+// again makes a connection that nobody uses any more a new one, with the room that its lists have.
+func (c *Connection) again() {
+	*c = Connection{
+		HELOs: few(c.HELOs), Messages: few(c.Messages), Rcpts: few(c.Rcpts), Logins: few(c.Logins), Refusals: few(c.Refusals), of: c.of,
+	}
+}
+
+// few empties a list. A long one is let go.
+func few[T any](list []T) []T {
+	const most = 8
+	if cap(list) > most {
+		return nil
+	}
+	return list[:0]
 }
 
 // add takes an event of this connection.
@@ -148,7 +182,7 @@ func (c *Connection) add(e *Event) {
 	case AuthFailed:
 		c.FailedLogins++
 		if len(c.Logins) < maxDeeds {
-			c.Logins = append(c.Logins, Login{e.Time, keep(e.Auth), keep(e.Login), e.Temporary})
+			c.Logins = append(c.Logins, Login{e.Time, c.keep(e.Auth), c.keep(e.Login), e.Temporary})
 		}
 	case ProtocolError, SyntaxError, SyncError:
 		c.ProtocolErrors++
@@ -156,7 +190,7 @@ func (c *Connection) add(e *Event) {
 		c.TLSErrors++
 	case Refused, ConnectRejected, HeloRejected, MailRejected, CommandRejected:
 		if len(c.Refusals) < maxDeeds {
-			c.Refusals = append(c.Refusals, Refusal{e.Time, e.Kind, keep(e.HELO), keep(e.Sender), e.Temporary, e.Cause, keep(e.Rule), keep(e.Reason)})
+			c.Refusals = append(c.Refusals, Refusal{e.Time, e.Kind, c.keep(e.HELO), c.keep(e.Sender), e.Temporary, e.Cause, c.keep(e.Rule), c.keep(e.Reason)})
 		}
 	}
 	if ends(e) {
@@ -176,19 +210,19 @@ func ends(e *Event) bool {
 // know takes what an entry tells of the connection itself.
 func (c *Connection) know(e *Event) {
 	if c.PTR == "" {
-		c.PTR = keep(e.PTR)
+		c.PTR = c.keep(e.PTR)
 	}
 	if e.HELO != "" && c.HELO() != e.HELO && len(c.HELOs) < maxHELOs {
-		c.HELOs = append(c.HELOs, keep(e.HELO))
+		c.HELOs = append(c.HELOs, c.keepLike(e.HELO, c.PTR))
 	}
 	if c.TLS == "" {
-		c.TLS = keep(e.TLS)
+		c.TLS = c.keep(e.TLS)
 	}
 	if !c.Server.IsValid() {
 		c.Server = e.Server
 	}
 	if e.Auth != "" && e.Kind != AuthFailed {
-		c.Login = keep(e.Auth)
+		c.Login = c.keep(e.Auth)
 	}
 }
 
@@ -196,13 +230,18 @@ func (c *Connection) message(e *Event) {
 	if len(c.Messages) == maxDeeds {
 		return
 	}
+	var to []string // room for the recipients
+	if n := len(c.Messages); n < cap(c.Messages) {
+		to = c.Messages[:n+1][n].Recipients[:0]
+	}
 	m := Message{
-		Time: e.Time, ID: strings.Clone(e.ID), Kind: e.Kind, Sender: keep(e.Sender), Protocol: keep(e.Protocol), Auth: keep(e.Auth),
-		Size: e.Size, MessageID: keep(e.MessageID), Made: e.MessageIDMade, Subject: keep(e.Subject),
-		Headers: strings.Clone(e.Headers), Temporary: e.Temporary, Cause: e.Cause, Rule: keep(e.Rule), Reason: keep(e.Reason),
+		Recipients: to,
+		Time:       e.Time, ID: c.keepAll(e.ID), Kind: e.Kind, Sender: c.keep(e.Sender), Protocol: c.keep(e.Protocol), Auth: c.keep(e.Auth),
+		Size: e.Size, MessageID: c.keep(e.MessageID), Made: e.MessageIDMade, Subject: c.keep(e.Subject),
+		Headers: c.keepAll(e.Headers), Temporary: e.Temporary, Cause: e.Cause, Rule: c.keep(e.Rule), Reason: c.keep(e.Reason),
 	}
 	for to := range e.Recipients() {
-		m.Recipients = append(m.Recipients, keep(to))
+		m.Recipients = append(m.Recipients, c.keep(to))
 		if len(m.Recipients) == maxDeeds {
 			break
 		}
@@ -225,20 +264,20 @@ func (c *Connection) rcpt(e *Event) {
 		var last Rcpt // of several, most is the same
 		if n > 0 {
 			last = c.Rcpts[n-1]
-		} else {
+		} else if c.Rcpts == nil {
 			c.Rcpts = make([]Rcpt, 0, 4) // who is refused one tries others
 		}
-		c.Rcpts = append(c.Rcpts, Rcpt{e.Time, keepLike(e.Sender, last.Sender), keep(e.Recipient), e.Temporary, e.Cause,
-			keepLike(e.Rule, last.Rule), keepLike(e.Reason, last.Reason)})
+		c.Rcpts = append(c.Rcpts, Rcpt{e.Time, c.keepLike(e.Sender, last.Sender), c.keep(e.Recipient), e.Temporary, e.Cause,
+			c.keepLike(e.Rule, last.Rule), c.keepLike(e.Reason, last.Reason)})
 	}
 }
 
 // delivery takes what became of a message of this connection.
-func (m *Message) delivery(e *Event) {
+func (c *Connection) delivery(m *Message, e *Event) {
 	if e.Away {
 		m.Away++
 		if m.AwayFirst == "" {
-			m.AwayFirst = keep(e.Recipient)
+			m.AwayFirst = c.keep(e.Recipient)
 		}
 	}
 	switch e.Kind {
@@ -261,7 +300,7 @@ func (m *Message) delivery(e *Event) {
 			return
 		}
 	}
-	m.Recipients = append(m.Recipients, keep(to))
+	m.Recipients = append(m.Recipients, c.keep(to))
 }
 
 // close counts what could not be counted before: the recipients that were taken. A message has one at least.

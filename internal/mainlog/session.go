@@ -2,6 +2,7 @@ package mainlog
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type Sessions struct {
 	now   time.Time
 	end   error
 	cwd   lastCommand
+	spare []*building
 	Lost  uint64 // events of a client without an address, of which no connection can be made
 }
 
@@ -34,6 +36,7 @@ const (
 	DefaultPause = 2 * time.Minute  // between two entries of an address: after it, a new connection begins
 	surePause    = 10 * time.Minute // where port or process tell: longer than any of Exim's time-outs but for data
 	linger       = 15 * time.Second // after its end, for deliveries
+	maxSpare     = 1024             // that were given back: they come in bursts, behind one that goes on for long
 )
 
 type connectionKey struct {
@@ -46,7 +49,6 @@ type connectionKey struct {
 type building struct {
 	Connection
 	key   connectionKey
-	held  int // octets
 	ended bool
 	left  bool // it is no longer found by its key
 }
@@ -99,8 +101,16 @@ func (s *Sessions) Next() (*Connection, error) {
 
 // over reports whether nothing more can come of a connection.
 func (s *Sessions) over(b *building) bool {
-	idle := s.now.Sub(b.Ended)
+	idle := between(b.Ended, s.now)
 	return idle > s.patience(b) || b.ended && idle > linger
+}
+
+// between returns how much later b is than a, at most a lifetime: time.Time.Sub takes three times as long to be right for
+// centuries.
+func between(a, b time.Time) time.Duration {
+	const most = 1 << 31
+	seconds := min(max(b.Unix()-a.Unix(), -most), most)
+	return time.Duration(seconds)*time.Second + time.Duration(b.Nanosecond()-a.Nanosecond())
 }
 
 func (s *Sessions) patience(b *building) time.Duration {
@@ -119,7 +129,7 @@ func (s *Sessions) forget(b *building) {
 	for i := range b.Messages {
 		delete(s.byID, b.Messages[i].ID)
 	}
-	s.held -= b.held
+	s.held -= b.Octets
 	b.close()
 }
 
@@ -137,10 +147,10 @@ func (s *Sessions) take(e *Event) {
 	}
 	switch {
 	case e.Kind == CommandLine:
-		s.cwd = lastCommand{e.Time, e.PID, keep(e.Command)}
+		s.cwd = lastCommand{e.Time, e.PID, strings.Clone(e.Command[:min(len(e.Command), maxKept)])}
 	case e.Kind >= Delivered && e.Kind <= DeliveryDeferred:
 		if at, ok := s.byID[e.ID]; ok {
-			at.of.Messages[at.n].delivery(e)
+			at.of.delivery(&at.of.Messages[at.n], e)
 		}
 	case !e.Kind.OfClient():
 	case !e.Client.IsValid():
@@ -159,7 +169,7 @@ func (s *Sessions) remote(e *Event) {
 		key.pid, by = e.PID, ByPID
 	}
 	b := s.open[key]
-	if b != nil && (b.ended || e.Time.Sub(b.Ended) > s.patience(b) || e.Kind == Opened && by != ByAddress || e.Time.Sub(b.Began) > maxLong && by == ByAddress) {
+	if b != nil && (b.ended || between(b.Ended, e.Time) > s.patience(b) || e.Kind == Opened && by != ByAddress || by == ByAddress && between(b.Began, e.Time) > maxLong) {
 		s.leave(b)
 		b = nil
 	}
@@ -181,7 +191,7 @@ func (s *Sessions) local(e *Event) {
 	}
 	b := s.begin(e, connectionKey{}, ByMessage)
 	b.left, b.ended = true, true
-	b.Ident = keep(e.Ident)
+	b.Ident = b.keep(e.Ident)
 	if c := s.cwd; c.dir != "" && c.pid == e.PID && e.Time.Sub(c.time) <= time.Second {
 		b.CWD = c.dir
 		if e.PID == 0 {
@@ -192,16 +202,40 @@ func (s *Sessions) local(e *Event) {
 }
 
 func (s *Sessions) begin(e *Event, key connectionKey, by Evidence) *building {
-	b := &building{key: key}
+	b := s.room()
+	b.key = key
 	b.Client, b.Port, b.PID, b.By = e.Client, e.Port, e.PID, by
 	b.Began, b.Ended = e.Time, e.Time
 	s.queue = append(s.queue, b)
 	return b
 }
 
+// room returns a connection that was given back, or a new one.
+func (s *Sessions) room() *building {
+	last := len(s.spare) - 1
+	if last < 0 {
+		b := new(building)
+		b.of = b
+		return b
+	}
+	b := s.spare[last]
+	s.spare[last], s.spare = nil, s.spare[:last]
+	b.again()
+	b.ended, b.left = false, false
+	return b
+}
+
+// Reuse takes back a connection that Next returned and that nobody looks at any more: another one is made of it. What is
+// still kept of its strings stays as it is.
+func (s *Sessions) Reuse(c *Connection) {
+	if len(s.spare) < maxSpare {
+		s.spare = append(s.spare, c.of)
+	}
+}
+
 func (s *Sessions) put(b *building, e *Event) {
 	n, size := len(b.Messages), perEntry+len(e.Text)+len(e.Headers)
-	b.held += size
+	b.Octets += size
 	s.held += size
 	b.add(e)
 	if len(b.Messages) > n && e.ID != "" {

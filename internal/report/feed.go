@@ -9,25 +9,29 @@ import (
 
 // feeding groups a log to connections, and makes them ready, ahead of whoever judges them.
 //
-// Bound: ahead batches of batchSize connections, and spares that wait for another connection, 3 kB each.
+// Bound: ahead batches of batchSize connections, and twice as many that are done with and wait for another connection, 6 kB
+// each.
 type feeding struct {
 	batches chan []*course // closed at the end
-	spare   chan *course   // that are done with
+	spare   chan []*course // that are done with
 	stop    context.CancelFunc
 	work    sync.WaitGroup
 	err     error  // why it ended; good when batches is closed
 	lost    uint64 // likewise
+
+	idle []*course // of spare, the feeder's
+	over []*course // that go there, of who judges
 }
 
 const (
 	ahead     = 4
 	batchSize = 64
-	spares    = 128
+	mostSpare = 4 << 10 // octets of the entries of a connection that is used again: an ordinary one has a tenth
 )
 
 // feed starts it. It ends with the log, with ctx, or when it is closed.
 func feed(ctx context.Context, r *mainlog.Reader, o *Options) *feeding {
-	f := &feeding{batches: make(chan []*course, ahead), spare: make(chan *course, spares)}
+	f := &feeding{batches: make(chan []*course, ahead), spare: make(chan []*course, ahead)}
 	ctx, f.stop = context.WithCancel(ctx)
 	f.work.Go(func() { // close waits for it
 		defer close(f.batches)
@@ -36,10 +40,11 @@ func feed(ctx context.Context, r *mainlog.Reader, o *Options) *feeding {
 		for number := 0; f.err == nil; {
 			batch := make([]*course, 0, batchSize)
 			for len(batch) < batchSize && f.err == nil {
-				var c *mainlog.Connection
-				if c, f.err = sessions.Next(); f.err == nil {
-					batch = append(batch, f.course())
-					batch[len(batch)-1].start(c, number, o)
+				var of *mainlog.Connection
+				if of, f.err = sessions.Next(); f.err == nil {
+					c := f.course(sessions)
+					c.start(of, number, o)
+					batch = append(batch, c)
 					number++
 				}
 			}
@@ -53,22 +58,38 @@ func feed(ctx context.Context, r *mainlog.Reader, o *Options) *feeding {
 	return f
 }
 
-// course returns one that is done with, or a new one.
-func (f *feeding) course() *course {
-	select {
-	case c := <-f.spare:
-		return c
-	default:
-		return new(course)
+// course returns one that is done with, whose connection goes back, or a new one.
+func (f *feeding) course(sessions *mainlog.Sessions) *course {
+	if len(f.idle) == 0 {
+		select {
+		case f.idle = <-f.spare:
+		default:
+			return new(course)
+		}
 	}
+	last := len(f.idle) - 1
+	c := f.idle[last]
+	f.idle = f.idle[:last]
+	if c.Connection != nil {
+		sessions.Reuse(c.Connection)
+	}
+	return c
 }
 
 // done takes a course back.
 func (f *feeding) done(c *course) {
-	c.Connection = nil
+	if c.Octets > mostSpare {
+		c.Connection = nil
+	}
+	if f.over = append(f.over, c); len(f.over) < batchSize {
+		return
+	}
 	select {
-	case f.spare <- c:
+	case f.spare <- f.over:
+		f.over = make([]*course, 0, batchSize)
 	default:
+		clear(f.over)
+		f.over = f.over[:0]
 	}
 }
 
