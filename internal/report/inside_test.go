@@ -181,7 +181,6 @@ func TestConnectionsGoOnInTheOrderOfTheirTimes(t *testing.T) {
 	var want []*course
 	for n := range 500 {
 		c := &course{number: n, at: logs.Start.Add(time.Duration(random.IntN(40)) * time.Second)}
-		c.key = c.at.UnixNano()
 		want = append(want, c)
 		o.push(c)
 	}

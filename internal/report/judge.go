@@ -99,14 +99,14 @@ func (j *judge) close() {
 
 // until judges what happened before a time.
 func (j *judge) until(t time.Time) {
-	for len(j.order) > 0 && j.order[0].at.Before(t) {
+	for before := t.UnixNano(); len(j.order) > 0 && j.order[0].at < before; {
 		j.next()
 	}
 }
 
 // next judges what happened next.
 func (j *judge) next() {
-	c := j.order[0]
+	c := j.order[0].course
 	if c.at.After(j.now) {
 		j.now = c.at
 	}

@@ -14,11 +14,11 @@ type course struct {
 	*mainlog.Connection
 	number          int // in the order in which connections began
 	at              time.Time
-	key             int64 // at, to compare
 	acts            []act
 	next            int // act; -1 is the beginning
 	who             client
 	client, network ledger.Key
+	counted         counted
 	plays           [2]play
 }
 
@@ -43,10 +43,11 @@ const (
 // start puts the acts of a connection in order. A course is used again for another one.
 func (c *course) start(of *mainlog.Connection, number int, o *Options) {
 	c.Connection, c.number, c.at, c.next, c.acts = of, number, of.Began, -1, c.acts[:0]
-	c.key = of.Began.UnixNano()
+	c.counted = counted{}
 	c.who = clientOf(of, o)
 	if of.Client.IsValid() {
-		c.client, c.network = ledger.Of(ledger.Client(of.Client)), ledger.Of(ledger.Networks(of.Client)[0])
+		keys, _ := ledger.Keys(of.Client)
+		c.client, c.network = keys[0], keys[1]
 	}
 	for i := range of.Refusals {
 		c.acts = append(c.acts, act{of.Refusals[i].Time, refusal, i})
@@ -74,26 +75,33 @@ func (c *course) step() bool {
 		return false
 	}
 	if at := c.acts[c.next].at; at.After(c.at) {
-		c.at, c.key = at, at.UnixNano()
+		c.at = at
 	}
 	return true
-}
-
-func (c *course) before(o *course) bool {
-	return c.key < o.key || c.key == o.key && c.number < o.number
 }
 
 // order is a heap of courses, the one whose act comes next first: connections come in the order in which they began, and are
 // over at different times.
 //
 // Bound: the connections that were open at one moment of the log, of which mainlog.Sessions holds some thousand at most.
-type order []*course
+type order []turn
+
+// turn is a course with what it is compared by, which need not be fetched from it then.
+type turn struct {
+	at     int64 // of its next act
+	number int
+	*course
+}
+
+func turnOf(c *course) turn { return turn{c.at.UnixNano(), c.number, c} }
+
+func (t *turn) before(o *turn) bool { return t.at < o.at || t.at == o.at && t.number < o.number }
 
 func (o *order) push(c *course) {
-	h := append(*o, c)
+	h := append(*o, turnOf(c))
 	for i := len(h) - 1; i > 0; {
 		up := (i - 1) / 2
-		if !h[i].before(h[up]) {
+		if !h[i].before(&h[up]) {
 			break
 		}
 		h[i], h[up] = h[up], h[i]
@@ -104,27 +112,40 @@ func (o *order) push(c *course) {
 
 // settle puts the first where it belongs after its time has changed.
 func (o order) settle() {
-	for i := 0; ; {
-		least := i
-		for _, down := range [2]int{2*i + 1, 2*i + 2} {
-			if down < len(o) && o[down].before(o[least]) {
-				least = down
-			}
+	o[0] = turnOf(o[0].course)
+	o.sink()
+}
+
+// sink puts the first where it belongs.
+func (o order) sink() {
+	if len(o) == 0 {
+		return
+	}
+	first := o[0]
+	i := 0
+	for {
+		least := 2*i + 1
+		if least >= len(o) {
+			break
 		}
-		if least == i {
-			return
+		if least+1 < len(o) && o[least+1].before(&o[least]) {
+			least++
 		}
-		o[i], o[least] = o[least], o[i]
+		if !o[least].before(&first) {
+			break
+		}
+		o[i] = o[least]
 		i = least
 	}
+	o[i] = first
 }
 
 // pop removes the first.
 func (o *order) pop() *course {
 	h := *o
-	first, last := h[0], len(h)-1
-	h[0], h[last] = h[last], nil
+	first, last := h[0].course, len(h)-1
+	h[0], h[last] = h[last], turn{}
 	*o = h[:last]
-	o.settle()
+	o.sink()
 	return first
 }

@@ -168,11 +168,20 @@ func (t *tally) decided(v *verdict) {
 
 // client returns the counts of a client and of its network.
 func (t *tally) client(c *course) (one, network *clientCount) {
-	one = t.clients.at(c.client)
-	one.seen(c, c.at)
-	network = t.networks.at(c.network)
-	network.seen(c, c.at)
-	return one, network
+	k := &c.counted
+	if k.one == nil || k.thins != t.clients.thins+t.networks.thins {
+		k.one, k.network = t.clients.at(c.client), t.networks.at(c.network)
+		k.thins = t.clients.thins + t.networks.thins
+	}
+	k.one.seen(c, c.at)
+	k.network.seen(c, c.at)
+	return k.one, k.network
+}
+
+// counted is where a connection is counted, as long as nobody was let go of.
+type counted struct {
+	one, network *clientCount
+	thins        int
 }
 
 func (n *clientCount) seen(c *course, now time.Time) {

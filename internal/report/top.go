@@ -12,6 +12,7 @@ type top[K comparable, V any] struct {
 	weight func(*V) int
 	of     map[K]*kept[V]
 	came   int
+	thins  int // how often some were let go of: until then, what at returned stays
 }
 
 // kept is one of them.
@@ -48,6 +49,7 @@ func (t *top[K, V]) known(k K) *V {
 
 // thin lets go of the lighter half.
 func (t *top[K, V]) thin() {
+	t.thins++
 	all := make([]*kept[V], 0, len(t.of))
 	for _, v := range t.of {
 		all = append(all, v)

@@ -62,7 +62,7 @@ func ofDNS() (names []string) {
 // newWorld makes one of a configuration. The clock is read whenever something is asked.
 func newWorld(d *acl.Decider, o *Options, now *time.Time) (*world, error) {
 	w := &world{index: map[string]int{}, rules: d.Rules, now: now, patient: o.patient}
-	clock := func() (time.Time, time.Duration) { return *now, now.Sub(time.Unix(0, 0)) }
+	clock := func() (time.Time, time.Duration) { return *now, time.Duration(now.UnixNano()) }
 	var err error
 	if w.memory, err = ledger.Open(ledger.Options{Keys: worldKeys, Clock: clock}); err != nil {
 		return nil, err
