@@ -195,9 +195,9 @@ func (p *deeds) good() (add ledger.Delta) {
 func (r *Recall) clean(ctx context.Context, client netip.Addr) {
 	one := ledger.Delta{Clean: 1}
 	keys, n := ledger.Keys(client)
-	tallies := append(r.fresh(), ledger.Tally{Key: keys[0], Add: one}, ledger.Tally{Key: ledger.Total, Add: one})
+	tallies := append(r.fresh(), ledger.Tally{Key: keys[0], Add: one, Blind: true}, ledger.Tally{Key: ledger.Total, Add: one, Blind: true})
 	for _, k := range keys[1:n] {
-		tallies = append(tallies, ledger.Tally{Key: k, Add: one})
+		tallies = append(tallies, ledger.Tally{Key: k, Add: one, Blind: true})
 	}
 	_ = r.ledger.Count(ctx, tallies) // what is not counted is not known, which shields nobody
 }
@@ -271,7 +271,7 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 	wide.OnlyBad, wide.Seen, wide.Trapped = 0, 0, 0
 	bad := add.Bad > 0 || add.Failed > 0
 	keys, n := ledger.Keys(client)
-	tallies := append(r.fresh(), ledger.Tally{Key: keys[0], Add: add})
+	tallies := append(r.fresh(), ledger.Tally{Key: keys[0], Add: add, Blind: f == nil})
 	networks := keys[1:n]
 	if wide == (ledger.Delta{}) {
 		networks = nil
@@ -281,7 +281,7 @@ func (r *Recall) tally(ctx context.Context, client netip.Addr, add ledger.Delta,
 			of, _ := k.Prefix()
 			wide.Seen = ledger.Member(client, of)
 		}
-		tallies = append(tallies, ledger.Tally{Key: k, Add: wide})
+		tallies = append(tallies, ledger.Tally{Key: k, Add: wide, Blind: f == nil})
 	}
 	doubtful := f != nil && (bad || f.Here.Offended || f.Here.Trapped)
 	if doubtful {

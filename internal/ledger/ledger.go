@@ -27,6 +27,7 @@ type Ledger interface {
 type Tally struct {
 	Key    Key
 	Add    Delta
+	Blind  bool   // nobody will look at Counts, which need not be filled in
 	Counts Counts // filled in
 }
 

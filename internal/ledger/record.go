@@ -176,23 +176,21 @@ func (r *record) see(who uint16) {
 	}
 }
 
-// counts returns what the windows hold so far into the present hour. The record is rolled.
-func (r *record) counts(into uint32) Counts {
+// counts tells what the windows hold so far into the present hour. The record is rolled.
+func (r *record) counts(into uint32, c *Counts) {
 	day := uint64(r.hours)*hourSpan + uint64(into)
 	hour := func(i int) int { return window(r.hour[0][i], r.hour[1][i], uint64(into), hourSpan) }
-	return Counts{
-		Hour: Hour{
-			Good: hour(hourGood), Bad: hour(hourBad), OnlyBad: hour(hourOnlyBad),
-			Failed: hour(hourFailed), Held: hour(hourHeld), Seen: r.different(),
-		},
-		Day: Day{
-			Good:    window(r.day[0][dayGood], r.day[1][dayGood], day, daySpan),
-			Bad:     window(r.day[0][dayBad], r.day[1][dayBad], day, daySpan),
-			Trapped: window(r.day[0][dayTrapped], r.day[1][dayTrapped], day, daySpan),
-			Clean:   window(r.clean[0], r.clean[1], day, daySpan),
-		},
-		LastGood: unstamp(r.good), LastLogin: unstamp(r.login),
+	c.Hour = Hour{
+		Good: hour(hourGood), Bad: hour(hourBad), OnlyBad: hour(hourOnlyBad),
+		Failed: hour(hourFailed), Held: hour(hourHeld), Seen: r.different(),
 	}
+	c.Day = Day{
+		Good:    window(r.day[0][dayGood], r.day[1][dayGood], day, daySpan),
+		Bad:     window(r.day[0][dayBad], r.day[1][dayBad], day, daySpan),
+		Trapped: window(r.day[0][dayTrapped], r.day[1][dayTrapped], day, daySpan),
+		Clean:   window(r.clean[0], r.clean[1], day, daySpan),
+	}
+	c.LastGood, c.LastLogin = unstamp(r.good), unstamp(r.login)
 }
 
 // window returns the present bucket and as much of the one before as the window still reaches back into, to the nearest.

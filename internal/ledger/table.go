@@ -54,33 +54,42 @@ func (t *table) count(now time.Time, tallies []Tally) {
 	at := stamp(now)
 	for i := range tallies {
 		y := &tallies[i]
-		y.Counts = t.one(at, y.Key, &y.Add)
+		t.one(at, y)
 	}
 }
 
 // read returns what is known of a key.
-func (t *table) read(now time.Time, k Key) Counts { return t.one(stamp(now), k, &Delta{}) }
+func (t *table) read(now time.Time, k Key) Counts {
+	y := Tally{Key: k}
+	t.one(stamp(now), &y)
+	return y.Counts
+}
 
 // one counts one key. If there is nothing to add, no record is made, and to take back from what is not there is nothing.
-func (t *table) one(now uint32, k Key, d *Delta) Counts {
-	if k == (Key{}) {
-		return Counts{}
+func (t *table) one(now uint32, y *Tally) {
+	y.Counts = Counts{}
+	if y.Key == (Key{}) {
+		return
 	}
-	s, tag := t.shard(k)
+	s, tag := t.shard(y.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	d := &y.Add
 	var r *record
 	if *d != (Delta{OnlyBad: min(d.OnlyBad, 0)}) {
-		r = s.touch(tag, k)
-	} else if _, r = s.find(tag, k); r == nil {
-		return Counts{}
+		r = s.touch(tag, y.Key)
+	} else if _, r = s.find(tag, y.Key); r == nil {
+		return
 	}
 	if *d == (Delta{}) {
 		copied := *r
-		return copied.counts(copied.roll(now))
+		copied.counts(copied.roll(now), &y.Counts)
+		return
 	}
 	t.change()
-	return r.counts(r.add(now, d))
+	if into := r.add(now, d); !y.Blind {
+		r.counts(into, &y.Counts)
+	}
 }
 
 // change says that there is something to save. It is called under the lock of what changes: a save first takes the word
