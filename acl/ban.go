@@ -131,10 +131,8 @@ func (d *Decider) modeOf(b *ledger.Ban, now time.Time) (mode policy.Mode, graced
 	if !b.Enforced {
 		mode = mode.Cap(policy.Observe)
 	}
-	for i := range d.Rules {
-		if r := &d.Rules[i]; r.Name == b.Rule {
-			return mode.Cap(r.Mode), now.Before(r.GraceUntil)
-		}
+	if i, ok := d.planned().places[b.Rule]; ok {
+		return mode.Cap(d.Rules[i].Mode), now.Before(d.Rules[i].GraceUntil)
 	}
 	return mode, false
 }
@@ -171,16 +169,6 @@ func (c *deciding) lockedOut(b *ledger.Ban) bool {
 	return c.f.Class == policy.Submission && b.Rule == ofAuth && (last.IsZero() || c.f.Now.Sub(last) >= recentAuth)
 }
 
-// remembers reports whether a rule is on that needs the memory.
-func (c *deciding) remembers() bool {
-	for i := range c.Rules {
-		if b := &c.Rules[i]; b.Needs&policy.NeedTried != 0 && b.Mode != policy.Off {
-			return true
-		}
-	}
-	return false
-}
-
 // remember does what a verdict asks for. A ban is on the disk before the answer is given, or the decision says that it is
 // not.
 func (c *deciding) remember(rule string, mode policy.Mode, v *policy.Verdict) {
@@ -215,12 +203,8 @@ func (c *deciding) inForce(network netip.Prefix) bool {
 }
 
 func (c *deciding) enforces(rule string) bool {
-	for i := range c.Rules {
-		if c.Rules[i].Name == rule {
-			return c.Rules[i].Mode == policy.Enforce
-		}
-	}
-	return false
+	i, ok := c.planned().places[rule]
+	return ok && c.Rules[i].Mode == policy.Enforce
 }
 
 // delay is what rules want a client to wait, which decides only if nothing else does.

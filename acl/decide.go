@@ -2,6 +2,7 @@ package acl
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"eximpolicyd/internal/ledger"
@@ -23,7 +24,7 @@ type Provider interface {
 }
 
 // Decider holds a configuration and decides. It keeps nothing between requests and is safe for concurrent use; to
-// change the configuration, make another one.
+// change the configuration, make another one, With other rules.
 type Decider struct {
 	Rules  []policy.Bound
 	Own    *policy.Own
@@ -32,6 +33,13 @@ type Decider struct {
 
 	// Fault is told of a rule that panicked, which is then skipped. It may be nil.
 	Fault func(rule string, cause any, stack []byte)
+
+	plan atomic.Pointer[plan]
+}
+
+// With returns a decider with other rules.
+func (d *Decider) With(rules []policy.Bound) *Decider {
+	return &Decider{Rules: rules, Own: d.Own, Exempt: d.Exempt, Mode: d.Mode, Fault: d.Fault}
 }
 
 // Decide judges one request at the time now: explicit allow, exemption class, explicit deny, ban, rules, scores. What the
@@ -66,7 +74,7 @@ func (d *Decider) decideIn(c *deciding, ctx context.Context, q *policy.Request, 
 		return c.moment
 	}
 	c.exempt()
-	counts := c.remembers()
+	counts := c.planned().remembers
 	if !c.denied() && !c.banned() {
 		if needs := c.early(); needs != 0 {
 			known.Start(needs, q, &c.f)
@@ -99,8 +107,7 @@ type deciding struct {
 	delay delay
 
 	chosen []uint16 // the places of the rules that are asked
-	places [32]uint16
-	passed int // rules that a trace has told of
+	passed int      // rules that a trace has told of
 
 	all, enforced tally
 	scored        []scored // for the reason
@@ -188,7 +195,7 @@ func (c *deciding) early() (needs policy.Need) {
 		return 0
 	}
 	for i := range c.Rules {
-		if b := &c.Rules[i]; b.Policy.Stages.Has(policy.RCPT) && c.applies(b) {
+		if b := &c.Rules[i]; b.Policy.Stages.Has(policy.RCPT) && applies(b, c.f.Class) {
 			needs |= b.Needs & policy.NeedDNS
 		}
 	}
@@ -201,7 +208,7 @@ func (c *deciding) weigh(b *policy.Bound, v *policy.Verdict) {
 	if v.Observe {
 		mode = mode.Cap(policy.Observe)
 	}
-	again := c.again(b)
+	again := again(b, c.q.Stage)
 	answer := policy.Answer{}
 	result := "pass"
 	switch {

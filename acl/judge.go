@@ -6,31 +6,11 @@ import (
 	"eximpolicyd/policy"
 )
 
-// again reports whether a rule objected at an earlier stage of this message and is judged once more for the sum.
-func (c *deciding) again(b *policy.Bound) bool {
-	return c.q.Stage == policy.Data && b.Policy.Cap > 0 && b.Policy.Stages.Has(policy.RCPT)
-}
-
-// asked reports whether a rule is judged at this stage, for this client.
-func (c *deciding) asked(b *policy.Bound) bool {
-	return (b.Policy.Stages.Has(c.q.Stage) || c.again(b)) && c.applies(b)
-}
-
-// applies reports whether a rule is on, and not skipped for the class of this client.
-func (c *deciding) applies(b *policy.Bound) bool {
-	return b.Mode != policy.Off && !b.Policy.Skip.Has(c.f.Class) && !b.Skip.Has(c.f.Class)
-}
-
 // choose picks the rules that are asked, and returns the facts that they need.
 func (c *deciding) choose() (needs policy.Need) {
-	c.chosen = c.places[:0]
-	for i := range c.Rules {
-		if b := &c.Rules[i]; c.asked(b) {
-			needs |= b.Needs
-			c.chosen = append(c.chosen, uint16(i))
-		}
-	}
-	return needs
+	choice := &c.planned().choices[c.q.Stage][c.f.Class]
+	c.chosen = choice.rules
+	return choice.needs
 }
 
 // judge asks the rules chosen, in their order. A trace tells of the others of this stage, too.
@@ -115,7 +95,7 @@ func (c *deciding) ask(b *policy.Bound) (v policy.Verdict) {
 
 // refuses reports whether a verdict is the one that the client will be refused for.
 func (c *deciding) refuses(b *policy.Bound, v *policy.Verdict) bool {
-	return v.Hit && !v.Observe && b.Mode == policy.Enforce && c.out.Action == policy.Dunno && !c.again(b) &&
+	return v.Hit && !v.Observe && b.Mode == policy.Enforce && c.out.Action == policy.Dunno && !again(b, c.q.Stage) &&
 		b.Answer(v, c.q.Stage, c.f.Now).Action != policy.Dunno
 }
 

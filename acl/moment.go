@@ -50,7 +50,7 @@ func (m *moment) size() int {
 // again makes the decision once more, with what was known then, and with rules changed, if change is given. Nothing is asked,
 // counted or banned.
 func (m *moment) again(trace bool, change func(*policy.Bound)) Decision {
-	d := *m.Decider
+	d := m.With(m.Rules)
 	d.Fault = nil // it has been told
 	if change != nil {
 		d.Rules = slices.Clone(d.Rules)

@@ -95,14 +95,13 @@ func newWorld(d *acl.Decider, o *Options, now *time.Time) (*world, error) {
 
 // without returns a decider with rules off.
 func without(d *acl.Decider, off []string) *acl.Decider {
-	other := *d
-	other.Rules = slices.Clone(d.Rules)
+	other := d.With(slices.Clone(d.Rules))
 	for i := range other.Rules {
 		if slices.Contains(off, other.Rules[i].Name) {
 			other.Rules[i].Mode = policy.Off
 		}
 	}
-	return &other
+	return other
 }
 
 // enforcing returns a decider that enforces every rule that is on, now and not after a time of grace.
