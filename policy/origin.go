@@ -87,9 +87,12 @@ func (s *Origin) judge(q *Request, f *Facts) Verdict {
 		from.Account = strconv.FormatUint(uint64(from.UID.Value), 10)
 	}
 	from.Shown = s.shown(from)
-	v := Verdict{Source: from, Reason: from.told()}
-	if from.Account == "" {
-		v.Unknown, v.Reason = true, "who sent it is not known: "+v.Reason
+	v := Verdict{Source: from}
+	switch {
+	case from.Account == "":
+		v.Unknown, v.Reason = true, "who sent it is not known: "+from.told()
+	case f.Traced:
+		v.Reason = from.told()
 	}
 	return v
 }
