@@ -44,6 +44,7 @@ type Settings struct {
 	Stamps   Stamper  // nil: no message of ours is stamped
 	Strip    bool     // fields of X-Source that come from elsewhere go: ours are shown
 	Programs Programs // nil: of a program on this machine only uid and directory are known
+	Observer Observer // nil: nobody is told
 }
 
 // Server answers Exim on a Unix socket. One connection is one request and one reply. Make it with NewServer.
@@ -279,6 +280,9 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	settings.tell(&reply, d, q)
 	s.answer(c, reply, behind)
 	m.took, m.privacy, m.octets = time.Since(now), settings.Privacy, octets
+	if settings.Observer != nil {
+		settings.Observer.Observe(d, m.took)
+	}
 	logDecision(settings, d, q, known.view.uid, m.took)
 	if d.level() == slog.LevelInfo { // what the log tells of, and so what somebody can have the id of
 		s.ring.add(m)

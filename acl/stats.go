@@ -50,6 +50,21 @@ type RuleStats struct {
 	Would   uint64 `json:"would"`   // of those, the ones that it would have refused, or kept waiting
 }
 
+// Stages returns all stages at which Exim can ask, in the order of a session.
+func Stages() []policy.Stage {
+	var list []policy.Stage
+	for s := policy.Connect; s <= policy.NotSMTP; s++ {
+		list = append(list, s)
+	}
+	return list
+}
+
+// Observer is told of each decision when Exim has its answer: which, and how long that took. It is on the way of every
+// callout: it must not block, nor keep the decision. It may be called from several goroutines.
+type Observer interface {
+	Observe(d *Decision, took time.Duration)
+}
+
 // counters is what Stats are read from. Each counter is right for itself; together they are not of one instant.
 type counters struct {
 	rules                                      ruleTable
@@ -96,6 +111,9 @@ func (c *counters) count(d *Decision, overrun bool) {
 		r.would.Add(1)
 	}
 }
+
+// Seats returns how many seats are taken, by connections that are judged or waited for, and how many there are.
+func (s *Server) Seats() (taken, all int) { return len(s.seats), cap(s.seats) }
 
 // Stats returns what has been counted so far. It is safe for concurrent use.
 func (s *Server) Stats() Stats {

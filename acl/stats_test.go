@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,4 +129,70 @@ func pair(t *testing.T) (a, b *net.UnixConn) {
 		ends[i] = c.(*net.UnixConn)
 	}
 	return ends[0], ends[1]
+}
+
+// witness is an observer that remembers.
+type witness struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (w *witness) Observe(d *Decision, took time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if took <= 0 || took > Budget(d.Stage) {
+		w.seen = append(w.seen, "took "+took.String())
+	}
+	w.seen = append(w.seen, d.Stage.String()+" "+d.Action.String()+" "+d.Rule)
+}
+
+func TestAnObserverIsToldOfEachDecisionAndOfNothingElse(t *testing.T) {
+	w := &witness{}
+	d := open(t, 0, func(s *Settings) { s.Observer = w })
+	d.say(t, "hello")
+	d.say(t, "reset")
+	d.say(t, wire("protocol_state=CONNECT", "client_address=203.0.113.7"))
+	d.say(t, wire(overlay(ordinary, "helo_name=mx.example.org")...))
+	bypass := filepath.Join(filepath.Dir(d.path), "bypass")
+	if err := os.WriteFile(bypass, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.say(t, wire(ordinary...))
+	if err := os.Remove(bypass); err != nil {
+		t.Fatal(err)
+	}
+	unobserved := *d.settings.Load()
+	unobserved.Observer = nil
+	d.Swap(&unobserved)
+	d.say(t, wire(ordinary...))
+	awaitSeats(t, d, 0) // an observer hears after Exim
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if diff := cmp.Diff([]string{"CONNECT dunno ", "RCPT deny helo.H3"}, w.seen); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSeatsThatAreTakenAreToldOf(t *testing.T) {
+	d := open(t, 3, nil)
+	held := []*net.UnixConn{d.dial(t), d.dial(t)}
+	awaitSeats(t, d, len(held))
+	if _, all := d.Seats(); all != 3 {
+		t.Errorf("%d seats", all)
+	}
+	for _, c := range held {
+		c.Close()
+	}
+	awaitSeats(t, d, 0)
+}
+
+// awaitSeats returns when so many seats are taken; the test's own time-out bounds it.
+func awaitSeats(t *testing.T, d *door, want int) {
+	t.Helper()
+	for taken, _ := d.Seats(); taken != want; taken, _ = d.Seats() {
+		if t.Context().Err() != nil {
+			t.Fatalf("%d seats are taken, want %d", taken, want)
+		}
+		runtime.Gosched()
+	}
 }
