@@ -333,3 +333,28 @@ func BenchmarkStanding(b *testing.B) {
 		})
 	}
 }
+
+func TestBansInForceAreToldByTheirLevel(t *testing.T) {
+	h := newHands()
+	e := open(t, Options{Clock: h.read})
+	offend(t, e, offence("192.0.2.1", true))
+	h.pass(Length(1))
+	offend(t, e, offence("192.0.2.1", true)) // once more
+	offend(t, e, offence("192.0.2.2", true))
+	offend(t, e, offence("192.0.2.3", false))
+	if _, err := e.Ban(soon(t), Ban{Network: prefix("192.0.2.4")}); err != nil {
+		t.Fatal(err)
+	}
+	offend(t, e, offence("192.0.2.5", true))
+	if _, err := e.Allow(soon(t), Allowed{Network: prefix("192.0.2.6")}); err != nil {
+		t.Fatal(err)
+	}
+	s := e.State()
+	if s.EnforcedAt != [MaxLevel + 1]int{1, 2, 1} || s.ObservedAt != [MaxLevel + 1]int{0, 1} || s.Enforced != 4 || s.Observed != 1 || s.Allowed != 1 {
+		t.Errorf("%+v", s)
+	}
+	h.pass(Length(2))
+	if s := e.State(); s.EnforcedAt != [MaxLevel + 1]int{1} || s.ObservedAt != [MaxLevel + 1]int{} || s.Remembered != 4 {
+		t.Errorf("when those of rules are over: %+v", s)
+	}
+}

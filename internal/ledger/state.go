@@ -20,7 +20,10 @@ type State struct {
 	Enforced   int `json:"enforced"`   // bans in force, an administrator's included
 	Observed   int `json:"observed"`   // bans in force that refuse nothing
 	Remembered int `json:"remembered"` // bans that are over
-	Allowed    int `json:"allowed"`    // networks let in
+	// The bans in force by their level, an administrator's at 0.
+	EnforcedAt [MaxLevel + 1]int `json:"enforced_at"`
+	ObservedAt [MaxLevel + 1]int `json:"observed_at"`
+	Allowed    int               `json:"allowed"` // networks let in
 
 	Unsaved      int       `json:"unsaved"` // bans and allowed networks that wait for the disk
 	UnsavedSince time.Time `json:"unsaved_since,omitzero"`
@@ -49,8 +52,10 @@ func (e *Engine) State() State {
 				s.Allowed++
 			case class(c) == observed:
 				s.Observed++
+				s.ObservedAt[n.ban.Level]++
 			default:
 				s.Enforced++
+				s.EnforcedAt[n.ban.Level]++
 			}
 		}
 	}
