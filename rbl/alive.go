@@ -33,6 +33,9 @@ type health struct {
 	up    []func()
 }
 
+// Down reports whether the servers answer nobody, so that nobody is asked.
+func (r *Resolver) Down() bool { return r.health.down() }
+
 // down reports whether nobody is asked.
 func (h *health) down() bool { return h.off.Load() }
 

@@ -24,6 +24,7 @@ type query struct {
 	name string
 	kind uint16
 	done func(Records)
+	from time.Time // when it was asked
 	last time.Time // the end
 
 	mu       sync.Mutex
@@ -53,10 +54,12 @@ func (r *Resolver) ask(l *lane, name string, kind uint16, done func(Records)) {
 // askFor is ask with a time of its own.
 func (r *Resolver) askFor(most time.Duration, l *lane, name string, kind uint16, done func(Records)) {
 	if r.health.down() && l != r.health.lane {
+		r.ended(Down, 0)
 		done(Records{Outcome: Down, Note: "the DNS server answers nobody at present"})
 		return
 	}
-	q := &query{r: r, lane: l, name: name, kind: kind, done: done, last: time.Now().Add(most)}
+	now := time.Now()
+	q := &query{r: r, lane: l, name: name, kind: kind, done: done, from: now, last: now.Add(most)}
 	seat, queued := l.enter(q)
 	switch {
 	case seat:
@@ -68,6 +71,7 @@ func (r *Resolver) askFor(most time.Duration, l *lane, name string, kind uint16,
 		}
 		q.mu.Unlock()
 	default:
+		r.ended(Busy, 0)
 		done(Records{Outcome: Busy, Note: "too many questions are under way"})
 	}
 }
@@ -330,6 +334,7 @@ func (q *query) end(rec Records) {
 	if seated {
 		q.r.leave(q.lane)
 	}
+	q.r.ended(rec.Outcome, time.Since(q.from))
 	q.done(rec)
 }
 

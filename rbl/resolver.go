@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/sync/singleflight"
@@ -23,6 +24,9 @@ type ResolverOptions struct {
 	// Told is told of what an operator should know, once when it begins and once when it ends. It may be nil, must not
 	// block, and may be called from several goroutines.
 	Told func(Notice)
+	// Ended is told of every question when it has ended, how, and how long that took, from when it was asked: those that the
+	// cache answers are none. It may be nil, and must be as Told is.
+	Ended func(Outcome, time.Duration)
 }
 
 // Notice is one change of health, of a zone or of the resolver, in words.
@@ -45,6 +49,7 @@ type Resolver struct {
 	first   atomic.Uint32 // the server that answered last
 	file    string        // the servers are read from there; empty: given
 	told    func(Notice)
+	ended   func(Outcome, time.Duration)
 	dial    func(network string, server netip.AddrPort) (net.Conn, error)
 	clients *lane
 	under   atomic.Int32 // questions under way
@@ -62,9 +67,12 @@ type Resolver struct {
 func NewResolver(o ResolverOptions) (*Resolver, error) { return newResolver(o, dial) }
 
 func newResolver(o ResolverOptions, dial func(string, netip.AddrPort) (net.Conn, error)) (*Resolver, error) {
-	r := &Resolver{told: o.Told, dial: dial, answers: newAnswers(), open: make(map[net.Conn]struct{})}
+	r := &Resolver{told: o.Told, ended: o.Ended, dial: dial, answers: newAnswers(), open: make(map[net.Conn]struct{})}
 	if r.told == nil {
 		r.told = func(Notice) {}
+	}
+	if r.ended == nil {
+		r.ended = func(Outcome, time.Duration) {}
 	}
 	r.clients = r.lane(clientSeats)
 	r.health.r, r.health.lane = r, r.lane(1)

@@ -376,3 +376,40 @@ func TestAQuestionThatWaitedForItsSeatIsNoFaultOfWhomItIsAbout(t *testing.T) {
 		}
 	})
 }
+
+func TestEachQuestionIsToldOfOnceWhenItHasEndedAndNoneThatTheCacheAnswers(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		w.stuck = "stuck.example"
+		var mu sync.Mutex
+		ended := map[Outcome][]time.Duration{}
+		r.ended = func(o Outcome, took time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			ended[o] = append(ended[o], took)
+		}
+		lookup(r, "mx.example.com")
+		for range 2 {
+			r.Lookup(t.Context(), "mx.example.com", dns.TypeA) // one that is new to the cache, and one that is not
+		}
+		lookup(r, "stuck.example")
+		l := r.lane(1)
+		for range maxQueue + 2 {
+			r.ask(l, "stuck.example", dns.TypeA, func(Records) {})
+		}
+		time.Sleep(questionTime)
+		synctest.Wait()
+		w.stuck, w.refuse = "", true
+		r.health.off.Store(true)
+		r.ask(r.clients, "mx.example.com", dns.TypeA, func(Records) {})
+		mu.Lock()
+		defer mu.Unlock()
+		found := append(ended[Found], ended[Empty]...)
+		if len(found) != 2 || len(ended[TimedOut]) != 2 || ended[TimedOut][0] != questionTime || len(ended[Busy]) != maxQueue+1 || len(ended[Down]) != 1 {
+			t.Errorf("found %v, timed out %v, %d busy, down %v", found, ended[TimedOut], len(ended[Busy]), ended[Down])
+		}
+		if !r.Down() {
+			t.Error("it is not down")
+		}
+		r.health.off.Store(false)
+	})
+}
