@@ -58,6 +58,7 @@ var goStatements = map[string]string{
 	"internal/report/feed.go":    "Replay waits; it ends with the log, with its context or when Replay has enough",
 	"cmd/eximpolicyd/bar.go":     "Close waits for it and ends it",
 	"internal/setup/witness.go":  "Close waits; it ends with its listener, each conversation by witnessTime",
+	"internal/metrics/server.go": "close waits, and ends it by closing its listener",
 	"internal/dnstest/server.go": "Close waits; its sockets end the readers, and what is late is stopped",
 }
 
