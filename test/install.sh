@@ -24,6 +24,8 @@ need lintian lintian
 need file file
 need fish fish
 need zsh zsh
+need promtool prometheus
+need curl curl
 if [ "${1:-}" = peers ]; then
 	need postfwd2 postfwd
 	need policyd-weight policyd-weight

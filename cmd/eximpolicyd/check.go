@@ -83,7 +83,7 @@ func (c *checker) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if conf.DNS.Ask && !c.noDNS {
-		a, err := newAsking(wantsOf(conf, c.decider.Rules), nil)
+		a, err := newAsking(wantsOf(conf, c.decider.Rules), nil, nil)
 		if err != nil {
 			return err
 		}

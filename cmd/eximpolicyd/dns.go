@@ -45,8 +45,8 @@ type asking struct {
 	runs sync.WaitGroup
 }
 
-// newAsking makes one that does not run yet. told may be nil. Close it.
-func newAsking(w dnsWants, told func(rbl.Notice)) (*asking, error) {
+// newAsking makes one that does not run yet. told and ended, which hears of each question, may be nil. Close it.
+func newAsking(w dnsWants, told func(rbl.Notice), ended func(rbl.Outcome, time.Duration)) (*asking, error) {
 	zones, err := rbl.Zones(rbl.OfAddresses, w.zones)
 	if err != nil {
 		return nil, fail(exConfig, "", "policy.rbl.zones: %w", err)
@@ -55,7 +55,7 @@ func newAsking(w dnsWants, told func(rbl.Notice)) (*asking, error) {
 	if err != nil {
 		return nil, fail(exConfig, "", "policy.rbl.name_zones: %w", err)
 	}
-	r, err := rbl.NewResolver(rbl.ResolverOptions{Servers: w.servers, Told: told})
+	r, err := rbl.NewResolver(rbl.ResolverOptions{Servers: w.servers, Told: told, Ended: ended})
 	if err != nil {
 		return nil, fail(exConfig, "write the address of a resolver into dns.servers", "no DNS server is known: %w", err)
 	}
@@ -159,7 +159,7 @@ func (s *server) nextAsking(ctx context.Context, c *config.Config, rules []polic
 		now.resolver.Reread()
 		return now
 	}
-	next, err := newAsking(wants, s.told)
+	next, err := newAsking(wants, s.told, s.figures.Ended)
 	if err != nil {
 		s.log.Load().Error("the DNS is not asked, and no rule that needs it has an opinion", "error", err)
 		return nil

@@ -40,6 +40,17 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
+// observed is a server with figures, and nothing else.
+func observed(t *testing.T) *server {
+	t.Helper()
+	s := &server{outlet: &outlet{}}
+	var err error
+	if s.figures, err = s.newFigures(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // parsed reads a configuration, with the address of a DNS server for $DNS.
 func parsed(t *testing.T, srv *dnstest.Server, text string) *config.Config {
 	t.Helper()
@@ -60,7 +71,7 @@ func TestAReloadKeepsWhatAsksTheDNSUnlessItChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log lines
-	s := &server{}
+	s := observed(t)
 	s.log.Store(slog.New(slog.NewTextHandler(&log, nil)))
 	attach := func(text string) (*acl.Settings, *asking) {
 		c := parsed(t, srv, text)
@@ -143,7 +154,7 @@ func TestSoManyDomainsAreToldOf(t *testing.T) {
 	}
 	defer srv.Close()
 	var log lines
-	s := &server{}
+	s := observed(t)
 	s.log.Store(slog.New(slog.NewTextHandler(&log, nil)))
 	c := parsed(t, srv, "dns.servers = [\"$DNS\"]\npolicy.rbl.mode = \"off\"\n")
 	c.Own.Domains = map[string]bool{}

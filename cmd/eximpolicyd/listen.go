@@ -104,33 +104,35 @@ func (s *server) listenControl(path string, log *slog.Logger) *net.UnixListener 
 	return nil
 }
 
+// desk is what answers the administrator.
+func (s *server) desk(door *acl.Server, recent *decisions, whose *stamps) *control.Server {
+	return &control.Server{
+		Lists: s.health, Status: func() control.Status { return s.status(door) }, Spared: s.spared,
+		Refuses: func(b *ledger.Ban) bool { return s.inForce.Load().settings.Decider.Refuses(b) },
+		Memory:  s.memory, Log: s.log.Load(), Decisions: recent, Stamps: whose,
+	}
+}
+
 // control answers the administrator until ctx ends.
-func (s *server) control(ctx context.Context, l *net.UnixListener, door *acl.Server, recent *decisions, whose *stamps) {
+func (s *server) control(ctx context.Context, l *net.UnixListener, desk *control.Server) {
 	if l == nil {
 		return
 	}
-	log := s.log.Load()
-	started := time.Now()
-	srv := control.Server{
-		Lists: s.health, Status: func() control.Status { return s.status(door, started) }, Spared: s.spared,
-		Refuses: func(b *ledger.Ban) bool { return s.inForce.Load().settings.Decider.Refuses(b) },
-		Memory:  s.memory, Log: log, Decisions: recent, Stamps: whose,
-	}
-	if err := srv.Serve(ctx, l); err != nil {
-		log.Error("the administrator's socket is closed", "error", err)
+	if err := desk.Serve(ctx, l); err != nil {
+		s.log.Load().Error("the administrator's socket is closed", "error", err)
 	}
 }
 
 // status returns how the daemon does.
-func (s *server) status(door *acl.Server, started time.Time) control.Status {
+func (s *server) status(door *acl.Server) control.Status {
 	in := s.inForce.Load()
 	d := in.settings.Decider
 	st := control.Status{
-		Version: version(), Started: started, Uptime: int64(time.Since(started) / time.Second), Mode: d.Mode.String(),
+		Version: version(), Started: s.figures.started, Uptime: int64(time.Since(s.figures.started) / time.Second), Mode: d.Mode.String(),
 		Rules: control.Rules{
 			Enforced: byMode(d.Rules, policy.Enforce), Observed: byMode(d.Rules, policy.Observe), Off: byMode(d.Rules, policy.Off),
 		},
-		DNS: control.DNSAsked, Lists: s.health(), Door: door.Stats(),
+		DNS: control.DNSAsked, Lists: s.health(), Door: door.Stats(), Metrics: s.figures.fault(),
 	}
 	switch {
 	case s.asking.Load() != nil:

@@ -111,7 +111,7 @@ func askingNow(conf *config.Config) (*asking, error) {
 	if !conf.DNS.Ask {
 		return nil, fail(exUnavailable, "", `dns.ask is "off": no list is asked`)
 	}
-	a, err := newAsking(wantsOf(conf, decider(conf, conf.Mode).Rules), nil)
+	a, err := newAsking(wantsOf(conf, decider(conf, conf.Mode).Rules), nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ const (
 // in memory up to a bound; beyond it they are dropped, counted, and told of. A crash loses what waits, which with a
 // reader who reads is nothing but the last moment.
 type outlet struct {
+	dropped atomic.Uint64 // lines, since the start
+
 	mu      sync.Mutex
 	waiting []byte
 	lost    int
@@ -41,6 +44,7 @@ func (o *outlet) Write(line []byte) (int, error) {
 	first := len(o.waiting) == 0
 	if len(o.waiting)+len(line) > outletSize || o.closed {
 		o.lost++
+		o.dropped.Add(1)
 	} else {
 		o.waiting = append(o.waiting, line...)
 	}

@@ -43,6 +43,9 @@ func TestAReaderWhoDoesNotReadHoldsUpNoLine(t *testing.T) {
 		if !strings.Contains(got, "lines of this log were lost: it was read too slowly\n") {
 			t.Error("nobody says that lines were lost")
 		}
+		if want := uint64(3*outletSize/len(line) - strings.Count(got, "x\n")); o.dropped.Load() != want {
+			t.Errorf("%d are counted, %d were lost", o.dropped.Load(), want)
+		}
 		if err := o.Close(); err != nil {
 			t.Error(err)
 		}

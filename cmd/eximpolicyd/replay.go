@@ -118,7 +118,7 @@ func (r *replayer) ask(conf *config.Config, o *report.Options) (*asking, error) 
 	if !conf.DNS.Ask {
 		return nil, fail(exUsage, `leave --dns out, or set dns.ask = "on"`, `dns.ask is "off"`)
 	}
-	a, err := newAsking(wantsOf(conf, o.Decider.Rules), nil)
+	a, err := newAsking(wantsOf(conf, o.Decider.Rules), nil, nil)
 	if err != nil {
 		return nil, err
 	}

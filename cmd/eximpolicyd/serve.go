@@ -39,6 +39,7 @@ type server struct {
 	inForce        atomic.Pointer[inForce]
 	handed         handed // what systemd listens on for us and nobody has taken yet; only run looks
 	at             string // the socket that Exim asks at
+	figures        *figures
 }
 
 // inForce is what status tells of: a configuration and what was made of it.
@@ -98,6 +99,9 @@ func (s *server) run(out io.Writer) error {
 	}
 	prover := newProver(log)
 	defer prover.Close()
+	if s.figures, err = s.newFigures(); err != nil {
+		return err
+	}
 	settings, err := s.settings(conf, log)
 	if err != nil {
 		return err
@@ -117,10 +121,12 @@ func (s *server) run(out io.Writer) error {
 	s.attach(ctx, conf, settings)
 	srv := acl.NewServer(s.at, 0, prover, settings)
 	recent, whose := s.kept(srv)
+	desk := s.desk(srv, recent, whose)
+	s.figures.begin(desk, srv, conf)
 	s.greet(out, conf, settings.Decider)
 	var loops sync.WaitGroup
 	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen, conf.State) }) // run waits for it; it ends with ctx
-	loops.Go(func() { s.control(ctx, admin, srv, recent, whose) })        // likewise
+	loops.Go(func() { s.control(ctx, admin, desk) })                      // likewise
 	loops.Go(func() { recent.keep(ctx) })                                 // likewise
 	loops.Go(func() { whose.keep(ctx) })                                  // likewise
 	loops.Go(func() { s.watched(ctx, srv.Alive) })                        // likewise
@@ -133,6 +139,7 @@ func (s *server) run(out io.Writer) error {
 
 // save ends what asks the DNS, and keeps for the next daemon what this one remembers.
 func (s *server) save(recent *decisions, whose *stamps) error {
+	s.figures.Close()
 	s.own.Close()
 	err := s.asking.Load().Close()
 	recent.save() // which tells what goes wrong
@@ -154,6 +161,7 @@ func (s *server) reload(ctx context.Context, hup <-chan os.Signal, srv *acl.Serv
 		}
 		s.tell(reloading(), "reads its configuration")
 		old, err := s.reread(ctx, srv, now, kept)
+		s.figures.reloaded(err == nil)
 		if err != nil {
 			s.log.Load().Error("the configuration is not changed", "error", err)
 			s.tell(daemon.SdNotifyReady, "the configuration is not changed: "+err.Error())
@@ -190,6 +198,7 @@ func (s *server) reread(ctx context.Context, srv *acl.Server, now config.Listen,
 	s.log.Store(settings.Log)
 	old = s.attach(ctx, conf, settings)
 	srv.Swap(settings)
+	s.figures.serve(conf.Metrics)
 	settings.Log.Info("configuration read", "file", s.config, "rules", summary(settings.Decider.Rules))
 	return old, nil
 }
@@ -211,7 +220,7 @@ func (s *server) settings(c *config.Config, log *slog.Logger) (*acl.Settings, er
 		log.Warn("listen.prove is off: any local user can make Exim ask about an address of his choosing, and what is then " +
 			"remembered may shut out somebody else; use it only for an Exim in another network name space")
 	}
-	settings.Peers, settings.Prove = peers, c.Listen.Prove
+	settings.Peers, settings.Prove, settings.Observer = peers, c.Listen.Prove, s.figures.Metrics
 	stamped(c, settings, &s.stamps)
 	return settings, nil
 }

@@ -34,6 +34,7 @@ type Config struct {
 	Log      Log
 	DNS      DNS
 	State    State
+	Metrics  Metrics
 	Policies map[string]policy.Setup // one for each policy of the table, by name
 }
 

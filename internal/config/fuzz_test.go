@@ -207,6 +207,25 @@ func (d *drawn) dns() {
 	d.key("servers", d.texts(items))
 }
 
+func (d *drawn) metrics() {
+	m := &d.want.Metrics
+	d.WriteString("[metrics]\n")
+	port := uint16(rapid.IntRange(1, 65535).Draw(d.T, "port"))
+	switch d.oneOf("place", "off", "socket", "v4", "v6", "mapped") {
+	case "socket":
+		m.Socket = "/" + strings.Join(d.names("socket"), "/")
+	case "v4":
+		m.Listen = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 3, 2, 1}), port)
+	case "v6":
+		m.Listen = netip.AddrPortFrom(netip.IPv6Loopback(), port)
+	case "mapped":
+		m.Listen = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+		d.key("listen", d.text("[::ffff:127.0.0.1]:"+strconv.Itoa(int(port))))
+		return
+	}
+	d.key("listen", d.text(m.String()))
+}
+
 func (d *drawn) lists() {
 	d.WriteString("[policy.rbl]\n")
 	x := d.want.Policies["rbl"].Settings.(*policy.RBL)
@@ -275,6 +294,7 @@ func TestAConfigurationIsReadAsItWasWritten(t *testing.T) {
 		d.top()
 		d.exempt()
 		d.dns()
+		d.metrics()
 		d.lists()
 		d.policies()
 		got, err := Parse("f.toml", []byte(d.String()), withExtra())

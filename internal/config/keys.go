@@ -21,6 +21,7 @@ func keysOf(c *Config, table []policy.Policy) []key {
 		{name: "exempt", about: "Whom the policies pass by.", keys: exemptKeys(&c.Exempt)},
 		{name: "dns", about: "The resolvers that are asked for names and block lists.", keys: dnsKeys(&c.DNS)},
 		{name: "state", about: "What is remembered across connections.", keys: stateKeys(&c.State)},
+		{name: "metrics", about: "Where the figures for Prometheus are read.", keys: metricsKeys(&c.Metrics)},
 		{name: "log", about: "The log on standard error.", keys: logKeys(&c.Log)},
 		{name: "policy", about: "The policies, in the order asked.", keys: policyKeys(c, table)},
 	}
@@ -178,17 +179,20 @@ func readWord(set func(string), words ...string) func(*arg) {
 // maxSocket is the size of sun_path (unix(7)) without the NUL at its end.
 const maxSocket = 107
 
-func readSocket(dst *string) func(*arg) {
+func readSocket(dst *string) func(*arg) { return readSocketLike(dst, "/run/eximpolicyd/policy.sock") }
+
+// readSocketLike reads the path of a socket; an example stands in its mistakes.
+func readSocketLike(dst *string, like string) func(*arg) {
 	return func(a *arg) {
 		s, ok := a.text()
 		switch {
 		case !ok:
 		case s == "":
-			a.fail("is empty: write a path like /run/eximpolicyd/policy.sock")
+			a.fail("is empty: write a path like %s", like)
 		case strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f }):
 			a.fail("has a control character")
 		case !path.IsAbs(s):
-			a.fail("%s is no absolute path: write one like /run/eximpolicyd/policy.sock", quoted(s))
+			a.fail("%s is no absolute path: write one like %s", quoted(s), like)
 		case len(s) > maxSocket:
 			a.fail("has %d bytes, and a socket's path may have %d", len(s), maxSocket)
 		case s == "/":

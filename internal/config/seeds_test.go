@@ -21,7 +21,7 @@ func keySeeds() []seed {
 	return []seed{
 		{text: `‸modde = "off"`, want: `modde: unknown key, did you mean mode`},
 		{text: `‸level = "info"`, want: `level: unknown key here: it belongs into [log]`},
-		{text: `‸colour = "red"`, want: `colour: unknown key: here are mode, listen, own, exempt, dns, state, log, policy`},
+		{text: `‸colour = "red"`, want: `colour: unknown key: here are mode, listen, own, exempt, dns, state, metrics, log, policy`},
 		{table: "listen", text: `‸sokcet = "/run/x.sock"`, want: `listen.sokcet: unknown key, did you mean socket`},
 		{table: "listen", text: `‸mode = "off"`, want: `listen.mode: unknown key here: it belongs at the top, before the first table`},
 		{table: "listen", text: `‸"a key" = 1`, want: `listen."a key": unknown key: here are socket, group, peers, prove`},
@@ -55,6 +55,9 @@ func valueSeeds() []seed {
 		{table: "listen", text: `group = ‸"Debian exim"`,
 			want: `listen.group: "Debian exim" has a character that no name has: write the name of a group, like Debian-exim`},
 		{table: "listen", text: `prove = ‸true`, want: `listen.prove: must be one of the words on or off, in quotes, not true or false`},
+		{table: "metrics", text: `‸socket = "/run/x.sock"`, want: `metrics.socket: unknown key here: it belongs into [listen]`},
+		{table: "metrics", text: `listen = ‸9925`, want: `metrics.listen: must be a text in quotes, not a number`},
+		{table: "metrics", text: `group = ‸"Debian exim"`, want: `metrics.group: "Debian exim" has a character that no name has`},
 		{table: "state", text: `‸path = "/var/lib/x"`, want: `state.path: unknown key: here are save, dir, keys`},
 		{table: "state", text: `save = ‸true`, want: `state.save: must be one of the words on or off, in quotes`},
 		{table: "state", text: `dir = ‸"state"`, want: `state.dir: "state" is no clean absolute path: write one like /var/lib/eximpolicyd`},

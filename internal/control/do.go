@@ -20,7 +20,7 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 	case Lists:
 		return s.Lists(), nil
 	case Stands:
-		return s.status(), nil
+		return s.Stands(), nil
 	case Spares:
 		return s.spares(t)
 	case Explain:

@@ -333,7 +333,8 @@ func TestADaemonWithoutAMemorySaysSo(t *testing.T) {
 func TestEveryFaultHasWhatToDo(t *testing.T) {
 	st := Status{
 		DNS: DNSFailed, Door: acl.Stats{Bypass: "/run/x/bypass", Failed: 2}, Memory: &ledger.State{Fault: "no space left", Fix: "make room"},
-		Lists: []rbl.ZoneHealth{{Zone: "ok.example", State: rbl.OK}, {Zone: "gone.example", State: rbl.Inert, Why: "emptied", Fix: "take it out"}},
+		Metrics: "127.0.0.1:9925: address already in use",
+		Lists:   []rbl.ZoneHealth{{Zone: "ok.example", State: rbl.OK}, {Zone: "gone.example", State: rbl.Inert, Why: "emptied", Fix: "take it out"}},
 	}
 	var got []string
 	for _, f := range st.faults() {
@@ -342,7 +343,7 @@ func TestEveryFaultHasWhatToDo(t *testing.T) {
 		}
 		got = append(got, f.What)
 	}
-	if len(got) != 5 || !strings.Contains(got[4], "gone.example") {
+	if len(got) != 6 || !strings.Contains(got[4], "metrics") || !strings.Contains(got[5], "gone.example") {
 		t.Errorf("%q", got)
 	}
 	if none := (&Status{Memory: &ledger.State{}}).faults(); none == nil || len(none) != 0 {

@@ -19,7 +19,8 @@ type Status struct {
 	DNS     string           `json:"dns"` // asked, off, or failed
 	Lists   []rbl.ZoneHealth `json:"lists"`
 	Door    acl.Stats        `json:"door"`
-	Memory  *ledger.State    `json:"memory"` // null: nothing is remembered
+	Memory  *ledger.State    `json:"memory"`                  // null: nothing is remembered
+	Metrics string           `json:"metrics_fault,omitempty"` // why they are not served where they should be
 	Faults  []Fault          `json:"faults"`
 }
 
@@ -44,8 +45,8 @@ const (
 	DNSFailed = "failed" // it should be asked
 )
 
-// status is that of the daemon, with its memory and what is wrong.
-func (s *Server) status() Status {
+// Stands returns how the daemon does, with its memory and what is wrong.
+func (s *Server) Stands() Status {
 	st := s.Status()
 	if s.Memory != nil {
 		state := s.Memory.State()
@@ -79,6 +80,9 @@ func (st *Status) faults() []Fault {
 	if st.DNS == DNSFailed {
 		add("the DNS is not asked, and no rule that needs it has an opinion", "no DNS server is known",
 			"write the address of a resolver into dns.servers")
+	}
+	if st.Metrics != "" {
+		add("the metrics are not served where metrics.listen says", st.Metrics, "see to that, or change metrics.listen, and send SIGHUP")
 	}
 	for _, h := range st.Lists {
 		if h.State != rbl.OK {
