@@ -123,6 +123,7 @@ func (s *server) run(out io.Writer) error {
 	recent, whose := s.kept(srv)
 	desk := s.desk(srv, recent, whose)
 	s.figures.begin(desk, srv, conf)
+	trim()
 	s.greet(out, conf, settings.Decider)
 	var loops sync.WaitGroup
 	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen, conf.State) }) // run waits for it; it ends with ctx

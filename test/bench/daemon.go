@@ -53,7 +53,21 @@ func (b *bench) serveWith(ctx context.Context, socket, settings string) (*proces
 	p := &process{cmd: exec.CommandContext(ctx, b.binary, "serve", "--config", config, "--socket", socket), socket: socket}
 	p.cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+filepath.Join(dir, "state"))
 	p.stop = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
-	return p, p.start(filepath.Join(dir, "log"))
+	if err := p.start(filepath.Join(dir, "log")); err != nil {
+		return p, err
+	}
+	return p, p.started()
+}
+
+// started returns when the daemon says that it listens: its socket takes connections before.
+func (p *process) started() error {
+	for range 1000 {
+		if strings.Contains(p.text(), "msg=listening") {
+			return nil
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return errors.Join(fmt.Errorf("%s does not say that it listens: %s", p.cmd.Path, p.text()), p.end())
 }
 
 // bare starts the bare server on a socket and returns when it listens.
