@@ -218,7 +218,7 @@ func (r *root) upgrades(t *testing.T) {
 	if strings.Contains(out, "eximpolicyd 0.0.9 ") {
 		t.Errorf("the old version is still there:\n%s", out)
 	}
-	told := r.run(t, "cat /root/told; rm -r /run/systemd /usr/bin/systemctl /root/told")
+	told := r.run(t, "cat /root/told; rm /root/told")
 	want(t, told, " daemon-reload\n", " start eximpolicyd.socket eximpolicyd-control.socket\n", " restart eximpolicyd.service\n")
 	for line := range strings.Lines(told) {
 		if strings.Contains(line, "stop") || strings.Contains(line, ".socket") && strings.Contains(line, "restart") {
@@ -227,10 +227,22 @@ func (r *root) upgrades(t *testing.T) {
 	}
 	want(t, r.run(t, "cat /etc/eximpolicyd/eximpolicyd.toml; stat -c '%a %U:%G' /etc/eximpolicyd/eximpolicyd.toml"),
 		"# as it came with 0.0.9\n", `exempt.relay = ["192.0.2.0/24"]`, "600 eximpolicyd:eximpolicyd")
+	r.staysWithABadConfiguration(t)
+	r.run(t, "rm -r /run/systemd /usr/bin/systemctl /root/told")
 	r.takesMail(t)
 	stop := r.daemon(t)
 	defer stop()
 	want(t, r.run(t, "eximpolicyd ban list"), "192.0.2.7", "before the upgrade")
+}
+
+// staysWithABadConfiguration upgrades once more, with a configuration that the new version does not take.
+func (r *root) staysWithABadConfiguration(t *testing.T) {
+	told := r.run(t, `cd /etc/eximpolicyd && cp -p eximpolicyd.toml right.toml && echo 'no_such_key = 1' >>eximpolicyd.toml
+		dpkg --force-confold -i /root/newer.deb 2>&1; mv right.toml eximpolicyd.toml; cat /root/told`)
+	want(t, told, "no_such_key", "the version before this one goes on", " start eximpolicyd.socket eximpolicyd-control.socket\n")
+	if strings.Contains(told, " restart eximpolicyd.service\n") {
+		t.Errorf("the daemon is ended, and cannot start again:\n%s", told)
+	}
 }
 
 // removes takes the package away while Exim still asks.
