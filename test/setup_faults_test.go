@@ -270,6 +270,10 @@ func faultsBefore() []seeded {
 			h.edit("/etc/exim4/exim4.conf", replace("acl_check_rcpt:\n", ".include /etc/exim4/label\n"))
 			h.put("/etc/exim4/label", "acl_check_rcpt:\n")
 		}, code: 78, says: `has not one line "acl_check_rcpt:"`, fix: "eximpolicyd snippets"},
+		{name: "the label that the line stands below is in a part that Exim passes over", in: []string{"stock"}, seed: func(h *host) {
+			h.edit("/etc/exim4/exim4.conf", replace("acl_check_data:\n", ".ifdef NEVER\nacl_check_data:\n.endif\n.include /etc/exim4/label\n"))
+			h.put("/etc/exim4/label", "acl_check_data:\n")
+		}, code: 78, says: "exim -bh up to DATA: Exim did not ask", fix: "nothing was changed"},
 		{name: "a list that ours asks for has another name", in: []string{"stock"}, seed: func(h *host) {
 			h.edit("/etc/exim4/exim4.conf", func(text string) string { return strings.ReplaceAll(text, "relay_from_hosts", "relayers") })
 		}, code: 78, says: "Exim does not get through with our files", fix: "nothing was changed"},

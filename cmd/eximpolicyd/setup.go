@@ -9,6 +9,7 @@ import (
 	"io"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -70,12 +71,13 @@ does not take or that does not allow it.`,
 	f.BoolVar(&i.json, "json", false, "with --check: print a JSON array")
 	f.BoolVar(&i.o.Force, "force", false, "with --add and --remove: write or remove files of ours too that somebody has edited")
 	f.BoolVar(&i.o.Reload, "reload", false, "tell a running Exim of the change")
-	f.StringVar(&i.o.Flavour, "flavour", "", "`NAME` of the flavour, if it is not found out: stock, debian-split, debian-unsplit, cpanel, directadmin")
+	f.StringVar(&i.o.Flavour, "flavour", "", "`NAME` of the flavour, if it is not found out: "+strings.Join(eximsnippets.All(), ", "))
 	f.StringVar(&i.o.Exim, "exim", "", "`PATH` of the program Exim")
 	f.StringVar(&i.o.Config, "exim-config", "", "Exim's configuration `FILE`, if it is not its own")
 	f.StringVar(&i.o.Socket, "socket", eximsnippets.DefaultSocket, "`PATH` of the daemon's socket")
 	f.StringVar(&i.o.Timeout, "timeout", eximsnippets.DefaultTimeout, "what one question may cost, whole `SECONDS` with their unit")
 	f.StringVar(&i.config, "config", "", "the daemon's configuration `FILE`, for its socket and whether it holds mail")
+	_ = cmd.RegisterFlagCompletionFunc("flavour", cobra.FixedCompletions(eximsnippets.All(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.MarkFlagsMutuallyExclusive("add", "check", "remove")
 	cmd.MarkFlagsOneRequired("add", "check", "remove")
 	return cmd

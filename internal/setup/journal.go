@@ -32,10 +32,10 @@ type journal struct {
 	Phase     phase    `json:"phase"`
 	Changes   []change `json:"changes"`
 	Folders   []folder `json:"folders"`
-	Last      bool     `json:"last,omitempty"` // it takes out the last of ours
-	Concluded bool     `json:"concluded,omitempty"`
-	Images    []string `json:"images,omitempty"` // the processes of Exim that have read the configuration from before
-	Former    *journal `json:"former,omitempty"` // of the run before, until this one is at its end
+	Last      bool     `json:"last,omitempty"`      // it takes out the last of ours
+	Concluded bool     `json:"concluded,omitempty"` // second names are gone, and folders noted
+	Images    []string `json:"images,omitempty"`    // the processes of Exim that have read the configuration from before
+	Former    *journal `json:"former,omitempty"`    // of the run before, until this one is at its end
 
 	path string
 }
@@ -50,16 +50,15 @@ const (
 	leaving  phase = "leaving" // Exim no longer asks, but files stay until no process of it reads them
 )
 
-// A change is one file: made, replaced or removed.
+// A change is one file: made, replaced or removed. The old one is never touched, so that its second name is all that going
+// back needs; its mode and owner are for the one that replaces it.
 type change struct {
 	Path    string `json:"path"`
 	Existed bool   `json:"existed"`
-	Sum     string `json:"sum,omitempty"` // of the file as it was
-	Mode    uint32 `json:"mode"`          // as are these
-	UID     int    `json:"uid"`
-	GID     int    `json:"gid"`
-	Time    int64  `json:"time"` // mtime in ns
-	After   string `json:"after,omitempty"`
+	Mode    uint32 `json:"mode,omitempty"`
+	UID     int    `json:"uid,omitempty"`
+	GID     int    `json:"gid,omitempty"`
+	After   string `json:"after,omitempty"`  // checksum of what we write; "" if that is not known before
 	Keep    bool   `json:"keep,omitempty"`   // the old file is kept as long as we are in
 	Before  bool   `json:"before,omitempty"` // the change is to bring the file of beforeName back
 }
@@ -102,15 +101,14 @@ func (j *journal) save() error {
 // note adds a change to the journal, with the file as it is now.
 func (j *journal) note(path string) (*change, error) {
 	c := change{Path: path}
-	b, info, err := read(path)
+	_, info, err := read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return nil, err
 	default:
 		owner := info.Sys().(*syscall.Stat_t) // what Stat fills in on Linux
-		c.Existed, c.Sum, c.Mode, c.UID, c.GID = true, checksum(b), uint32(info.Mode().Perm()), int(owner.Uid), int(owner.Gid)
-		c.Time = info.ModTime().UnixNano()
+		c.Existed, c.Mode, c.UID, c.GID = true, uint32(info.Mode().Perm()), int(owner.Uid), int(owner.Gid)
 	}
 	j.Changes = append(j.Changes, c)
 	return &j.Changes[len(j.Changes)-1], j.noteFolder(filepath.Dir(path))
@@ -183,11 +181,9 @@ func (c *change) undo() error {
 		return err
 	}
 	if same(c.Path, old) { // a rename of two names of one file does nothing
-		if err := os.Remove(old); err != nil {
-			return err
-		}
+		return os.Remove(old)
 	}
-	return c.restore()
+	return nil
 }
 
 // same reports whether two names are there for one file.
@@ -198,17 +194,6 @@ func same(a, b string) bool {
 	}
 	y, err := os.Lstat(b)
 	return err == nil && os.SameFile(x, y)
-}
-
-// restore gives a file the owner, mode and time it had.
-func (c *change) restore() error {
-	if err := os.Lchown(c.Path, c.UID, c.GID); err != nil {
-		return err
-	}
-	if err := os.Chmod(c.Path, fs.FileMode(c.Mode)); err != nil {
-		return err
-	}
-	return setTime(c.Path, c.Time)
 }
 
 // setTime sets when a file or folder was changed last, and leaves when it was read.
