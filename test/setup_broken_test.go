@@ -289,6 +289,18 @@ func TestFilesThatARunningEximReadsStayUntilItDoesNot(t *testing.T) {
 	h.unchanged(before, "after Exim was reloaded")
 	n, err := strconv.Atoi(pid)
 	check(t, err)
+	// The same where somebody has taken the line out by hand.
+	h.does(0, "--add")
+	h.edit("/etc/exim4/exim4.conf.localmacros", func(string) string { return "" })
+	h.remake(h.flavour)
+	h.does(75, "--remove")
+	if _, err := os.Stat(h.real("/etc/exim4/eximpolicyd/policy.acl")); err != nil {
+		t.Errorf("a file that Exim still reads is gone: %v", err)
+	}
+	h.does(0, "--remove", "--reload")
+	if _, err := os.Stat(h.real("/etc/exim4/eximpolicyd")); err == nil {
+		t.Error("our folder is still there")
+	}
 	h.root("kill", strconv.Itoa(n))
 }
 

@@ -203,7 +203,7 @@ func (s *Setup) Add(ctx context.Context) error {
 		return err
 	}
 	s.o.Say("the new configuration asks at every stage")
-	j := &journal{Version: s.o.Version, Flavour: s.flavour, Config: s.conf, Phase: adding, path: filepath.Join(s.state, "journal.json")}
+	j := s.journal(adding)
 	steps, err := s.addSteps(ctx, j, p)
 	if err != nil {
 		return err

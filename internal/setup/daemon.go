@@ -128,7 +128,7 @@ func (s *Setup) reload(ctx context.Context) error {
 	if !s.o.Reload {
 		how := "kill -HUP $(cat " + s.pidFile() + ")"
 		if exists("/run/systemd/system") {
-			how = "systemctl reload " + strings.TrimSuffix(filepath.Base(s.exim), ".conf")
+			how = "systemctl reload " + filepath.Base(s.exim)
 		}
 		s.o.Say("now reload Exim: " + how)
 		return nil

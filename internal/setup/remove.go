@@ -62,26 +62,32 @@ func (s *Setup) Remove(ctx context.Context) error {
 		}
 		return s.clean(former)
 	}
-	j := &journal{Version: s.o.Version, Flavour: s.flavour, Config: s.conf, Phase: removing, path: filepath.Join(s.state, "journal.json")}
 	if s.flavour != "debian-unsplit" {
-		return s.removeAll(ctx, j, former, ours)
+		return s.removeAll(ctx, s.journal(removing), former, ours)
 	}
 	// Exim reads these files when it is asked, and a missing one is a 451 for all mail.
 	if len(ours.shared) > 0 {
-		if err := s.leave(ctx, j, former, ours); err != nil {
+		if err := s.leave(ctx, s.journal(removing), former, ours); err != nil {
 			return err
 		}
 		if former, err = loadJournal(s.state); err != nil {
 			return err
 		}
-		j = &journal{Version: s.o.Version, Flavour: s.flavour, Config: s.conf, Phase: removing, path: j.path}
+	} else if former == nil || former.Phase != leaving { // somebody has taken the line out by hand
+		if former == nil {
+			former = s.journal(leaving)
+		}
+		former.Phase, former.Images, former.Concluded = leaving, s.images(), true
+		if err := former.save(); err != nil {
+			return fault(Failed, "nothing was changed", "cannot write the journal: %w", err)
+		}
 	}
 	if n := s.await(ctx, former); n > 0 {
 		s.o.Say("Exim asks no more once it is reloaded; the files in " + s.dir + " stay as long as a process of it that was started before reads them")
 		return fault(Busy, "reload Exim and run this again in a minute", "%d of these run", n)
 	}
 	ours.shared = nil
-	return s.removeAll(ctx, j, former, ours)
+	return s.removeAll(ctx, s.journal(removing), former, ours)
 }
 
 // found are the files of ours and the administrator's files with lines of ours, as they are on the disk.

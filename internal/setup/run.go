@@ -10,6 +10,11 @@ import (
 	"github.com/google/renameio/v2"
 )
 
+// journal begins one; nothing is written yet.
+func (s *Setup) journal(p phase) *journal {
+	return &journal{Version: s.o.Version, Flavour: s.flavour, Config: s.conf, Phase: p, path: filepath.Join(s.state, "journal.json")}
+}
+
 // A step is one change to the disk.
 type step func() error
 
