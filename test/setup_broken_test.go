@@ -292,6 +292,11 @@ func TestFilesThatARunningEximReadsStayUntilItDoesNot(t *testing.T) {
 	// The same where somebody has taken the line out by hand.
 	h.does(0, "--add")
 	h.edit("/etc/exim4/exim4.conf.localmacros", func(string) string { return "" })
+	h.does(75, "--remove") // and has not run update-exim4.conf
+	h.works("where the line was taken out by hand")
+	h.does(75, "--remove")
+	h.does(0, "--add")
+	h.edit("/etc/exim4/exim4.conf.localmacros", func(string) string { return "" })
 	h.remake(h.flavour)
 	h.does(75, "--remove")
 	if _, err := os.Stat(h.real("/etc/exim4/eximpolicyd/policy.acl")); err != nil {

@@ -102,12 +102,7 @@ func (s *Setup) anything() (bool, error) {
 			return true, nil
 		}
 	}
-	for _, h := range s.hooks() {
-		if h.ours != "" && s.option(h.option) == h.ours {
-			return true, nil
-		}
-	}
-	return false, nil
+	return s.named() != "", nil
 }
 
 // ownPaths are where our files lie.

@@ -65,13 +65,28 @@ func (s *Setup) Remove(ctx context.Context) error {
 	if s.flavour != "debian-unsplit" {
 		return s.removeAll(ctx, s.journal(removing), former, ours)
 	}
-	// Exim reads these files when it is asked, and a missing one is a 451 for all mail.
-	if len(ours.shared) > 0 {
+	return s.removeRead(ctx, former, ours)
+}
+
+// removeRead takes out files that Exim reads when it is asked, of which a missing one is a 451 for all mail: first nothing
+// may name them, then no process may go by a configuration that did.
+func (s *Setup) removeRead(ctx context.Context, former *journal, ours found) error {
+	err := s.readOptions(ctx) // after what a killed run has left is undone
+	if err != nil {
+		return err
+	}
+	if len(ours.shared) > 0 || s.named() != "" {
 		if err := s.leave(ctx, s.journal(removing), former, ours); err != nil {
 			return err
 		}
-		if former, err = loadJournal(s.state); err != nil {
+		if former, err = loadJournal(s.state); err == nil {
+			err = s.readOptions(ctx)
+		}
+		if err != nil {
 			return err
+		}
+		if option := s.named(); option != "" {
+			return fault(BadConfiguration, "take that line out, and run this again", "%s: %s still names a file of ours", s.optionAt(option), option)
 		}
 	} else if former == nil || former.Phase != leaving { // somebody has taken the line out by hand
 		if former == nil {
@@ -88,6 +103,16 @@ func (s *Setup) Remove(ctx context.Context) error {
 	}
 	ours.shared = nil
 	return s.removeAll(ctx, s.journal(removing), former, ours)
+}
+
+// named is an option of Exim's that names a file of ours, or "".
+func (s *Setup) named() string {
+	for _, h := range s.hooks() {
+		if h.ours != "" && s.option(h.option) == h.ours {
+			return h.option
+		}
+	}
+	return ""
 }
 
 // found are the files of ours and the administrator's files with lines of ours, as they are on the disk.
