@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -25,7 +26,7 @@ const (
 type Ring struct {
 	mu      sync.Mutex
 	slots   []slot // a decision with the number n is in slots[n%ringEntries]; nil until there is one
-	first   uint64 // the number of the oldest
+	first   uint64 // the number of the oldest; the first of all has ringEntries, which leaves room before it for what is loaded
 	next    uint64 // of the one to come
 	octets  int
 	edition uint64
@@ -49,9 +50,7 @@ func (r *Ring) add(m *moment) {
 
 // push puts a decision behind the last one. The lock is held.
 func (r *Ring) push(s slot) {
-	if r.slots == nil {
-		r.slots = make([]slot, ringEntries)
-	}
+	r.begin()
 	if r.next-r.first == ringEntries {
 		r.drop()
 	}
@@ -60,6 +59,28 @@ func (r *Ring) push(s slot) {
 	r.octets += s.octets
 	r.edition++
 	r.shrink()
+}
+
+// begin makes room. The lock is held.
+func (r *Ring) begin() {
+	if r.slots == nil {
+		r.slots = make([]slot, ringEntries)
+		r.first, r.next = ringEntries, ringEntries
+	}
+}
+
+// unshift puts decisions, the newest last, before the oldest, as many of the newest as there is room for. The lock is held.
+func (r *Ring) unshift(older []slot) {
+	r.begin()
+	for _, s := range slices.Backward(older) {
+		if r.next-r.first == ringEntries || r.octets+s.octets > ringOctets {
+			break
+		}
+		r.first--
+		*r.at(r.first) = s
+		r.octets += s.octets
+	}
+	r.edition++
 }
 
 // shrink keeps the bound of octets. The lock is held.
@@ -207,31 +228,36 @@ func (r *Ring) Save(w io.Writer) error {
 	return out.Flush()
 }
 
-// Load takes in what Save has written. Call it before there are other decisions. Damaged are the lines that are no
-// explanation, which are left out; the error is the reader's.
+// Load takes in what Save has written, as older than what there is already. Damaged are the lines that are no explanation,
+// which are left out; the error is the reader's, and what came before it is taken in. It counts as one edition.
 func (r *Ring) Load(in io.Reader) (taken, damaged int, err error) {
+	var older []slot
 	lines := bufio.NewReaderSize(in, maxLine)
-	for {
-		line, err := lines.ReadSlice('\n')
+	for err == nil {
+		var line []byte
+		line, err = lines.ReadSlice('\n')
 		long := err == bufio.ErrBufferFull
 		for err == bufio.ErrBufferFull {
 			_, err = lines.ReadSlice('\n')
 		}
-		switch {
-		case err != nil && !errors.Is(err, io.EOF):
-			return taken, damaged, err
-		case err != nil && len(line) == 0:
-			return taken, damaged, nil
+		if err != nil && (len(line) == 0 || !errors.Is(err, io.EOF)) {
+			break
 		}
 		if s, ok := slotOf(bytes.TrimSuffix(line, []byte{'\n'})); ok && !long {
-			r.mu.Lock()
-			r.push(s)
-			r.mu.Unlock()
+			older = append(older, s)
+			older = older[max(0, len(older)-ringEntries):]
 			taken++
 		} else {
 			damaged++
 		}
 	}
+	r.mu.Lock()
+	r.unshift(older)
+	r.mu.Unlock()
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return taken, damaged, err
 }
 
 // slotOf reads a line. The line is copied.

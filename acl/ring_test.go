@@ -246,6 +246,50 @@ func TestTheRingIsReadAsItWasSaved(t *testing.T) {
 	}
 }
 
+// A daemon answers before it has read what the last one left: that is older, and what there is no room for is its oldest.
+func TestWhatIsLoadedLateIsOlder(t *testing.T) {
+	var left Ring
+	var ids []string
+	sequence := newSequence()
+	add := func(r *Ring) {
+		ids = append(ids, sequence.next(noon))
+		s, ok := slotOf(fmt.Appendf(nil, `{"id":%q}`, ids[len(ids)-1]))
+		if !ok {
+			t.Fatal(ids[len(ids)-1])
+		}
+		r.push(s)
+	}
+	for range ringEntries {
+		add(&left)
+	}
+	var b bytes.Buffer
+	if err := left.Save(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, newer := range []int{0, 1, 100, ringEntries, ringEntries + 5} {
+		var r Ring
+		for range newer {
+			add(&r)
+		}
+		edition := r.Edition()
+		if taken, damaged, err := r.Load(bytes.NewReader(b.Bytes())); taken != ringEntries || damaged != 0 || err != nil {
+			t.Errorf("%d newer: %d, %d damaged, %v", newer, taken, damaged, err)
+		}
+		if r.Edition() != edition+1 {
+			t.Errorf("%d newer: edition %d after %d", newer, r.Edition(), edition)
+		}
+		want := append(slices.Clone(ids[:ringEntries]), ids[len(ids)-newer:]...)
+		want = want[len(want)-ringEntries:]
+		if got := idsOf(t, r.Last(ringEntries)); !slices.Equal(got, want) {
+			t.Errorf("%d newer: %d decisions from %s to %s, want from %s to %s", newer, len(got), got[0], got[len(got)-1], want[0], want[len(want)-1])
+		}
+		add(&r)
+		if n, _ := r.Kept(); n != ringEntries {
+			t.Errorf("%d newer and one more: %d are kept", newer, n)
+		}
+	}
+}
+
 // FuzzRing loads any text; what it takes is saved and loaded again as it was.
 func FuzzRing(f *testing.F) {
 	var r Ring

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -27,6 +28,8 @@ type decisions struct {
 	state func() ledger.State
 	log   func() *slog.Logger
 
+	loading sync.WaitGroup // until what an earlier daemon has left is there; whoever looks for a decision waits for it
+
 	mu      sync.Mutex // one save at a time
 	saved   uint64     // the edition that is on the disk
 	failing bool
@@ -34,11 +37,13 @@ type decisions struct {
 
 func (d *decisions) file() *stateFile { return &stateFile{decisionsFile, maxDecisions, d.state} }
 
-// load reads what an earlier daemon has left. What it can't read is lost, and told of.
+// load reads what an earlier daemon has left, while new ones are made. What it can't read is lost, and told of.
 func (d *decisions) load() {
+	d.saved = d.Edition()
 	var taken, damaged int
 	err := d.file().read(func(r io.Reader) (err error) {
 		taken, damaged, err = d.Load(r)
+		d.saved++
 		return err
 	})
 	switch {
@@ -49,7 +54,33 @@ func (d *decisions) load() {
 		d.log().Warn("some earlier decisions can't be explained: their lines are damaged", "file", d.file().path(),
 			"damaged", damaged, "read", taken)
 	}
-	d.saved = d.Edition()
+}
+
+// Find returns a decision.
+func (d *decisions) Find(id string) (json.RawMessage, bool) {
+	d.loading.Wait()
+	return d.Ring.Find(id)
+}
+
+// Last returns the last decisions.
+func (d *decisions) Last(most int) []json.RawMessage {
+	d.loading.Wait()
+	return d.Ring.Last(most)
+}
+
+// Kept returns how many there are, and the id of the oldest.
+func (d *decisions) Kept() (n int, oldest string) {
+	d.loading.Wait()
+	return d.Ring.Kept()
+}
+
+// outlive loads what an earlier daemon has left, keeps it with what comes, and saves it when ctx ends. Requests are answered
+// all the while: with a full ring both take a quarter of a second, for which Exim would wait at a restart.
+func (d *decisions) outlive(ctx context.Context) {
+	d.load()
+	d.loading.Done()
+	d.keep(ctx)
+	d.save()
 }
 
 // keep writes out and saves until ctx ends. Call save once more then.
@@ -89,6 +120,7 @@ func (d *decisions) save() error {
 
 // Forget removes decisions from memory and from the disk.
 func (d *decisions) Forget(match func(*acl.Explanation) bool) (int, error) {
+	d.loading.Wait()
 	n := d.Ring.Forget(match)
 	return n, d.save()
 }

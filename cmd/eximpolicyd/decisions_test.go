@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/ledger"
@@ -55,6 +56,31 @@ func TestDecisionsAreSavedOnlyWhenTheyHaveChanged(t *testing.T) {
 	}
 	if log.Len() > 0 {
 		t.Error(log)
+	}
+}
+
+func TestWhoLooksForADecisionWaitsUntilTheOldOnesAreThere(t *testing.T) {
+	st := ledger.State{Dir: t.TempDir()}
+	write(t, st.Dir, decisionsFile, lineOfOne)
+	for name, looks := range map[string]func(*decisions) int{
+		"explain":  func(d *decisions) int { _, ok := d.Find("1xWDejTdYC"); return map[bool]int{true: 1}[ok] },
+		"the last": func(d *decisions) int { return len(d.Last(9)) },
+		"how many": func(d *decisions) int { n, _ := d.Kept(); return n },
+		"forget":   func(d *decisions) int { n, _ := d.Forget(func(*acl.Explanation) bool { return true }); return n },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d, _ := inFolder(t, &st)
+			d.loading.Add(1)
+			found := make(chan int, 1)
+			go func() { found <- looks(d) }() // ends when they are loaded
+			synctest.Wait()
+			d.load()
+			d.loading.Done()
+			if n := <-found; n != 1 {
+				t.Errorf("%s: %d are found", name, n)
+			}
+		})
+		write(t, st.Dir, decisionsFile, lineOfOne)
 	}
 }
 

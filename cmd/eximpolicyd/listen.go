@@ -86,8 +86,10 @@ func listen(path, group string, log *slog.Logger) (*net.UnixListener, error) {
 func controlSocket(socket string) string { return filepath.Join(filepath.Dir(socket), "control.sock") }
 
 // listenControl returns systemd's socket for the administrator, or opens one for root and our own user. Without it mail is
-// judged all the same, so what is wrong with it only stands in the log, and the listener is nil.
+// judged all the same, so what is wrong with it only stands in the log, and the listener is nil. It is the last of systemd's
+// that we know.
 func (s *server) listenControl(path string, log *slog.Logger) *net.UnixListener {
+	defer func() { s.handed.rest(log) }()
 	if l := s.handed.take(controlName, path); l != nil {
 		return l
 	}

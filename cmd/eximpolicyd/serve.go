@@ -117,7 +117,6 @@ func (s *server) run(out io.Writer) error {
 	}
 	settings.Ledger = s.memory
 	admin := s.listenControl(controlSocket(s.at), log)
-	s.handed.rest(log)
 	s.attach(ctx, conf, settings)
 	srv := acl.NewServer(s.at, 0, prover, settings)
 	recent, whose := s.kept(srv)
@@ -125,14 +124,15 @@ func (s *server) run(out io.Writer) error {
 	s.figures.begin(desk, srv, conf)
 	trim()
 	s.greet(out, conf, settings.Decider)
+	open, shut := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
 	loops.Go(func() { s.reload(ctx, hup, srv, conf.Listen, conf.State) }) // run waits for it; it ends with ctx
 	loops.Go(func() { s.control(ctx, admin, desk) })                      // likewise
-	loops.Go(func() { recent.keep(ctx) })                                 // likewise
+	loops.Go(func() { recent.outlive(ctx); shut() })                      // likewise
 	loops.Go(func() { whose.keep(ctx) })                                  // likewise
 	loops.Go(func() { s.watched(ctx, srv.Alive) })                        // likewise
 	s.ready()
-	err = srv.Serve(ctx, l)
+	err = srv.Serve(open, l)
 	stop()
 	loops.Wait()
 	return errors.Join(err, s.save(recent, whose))

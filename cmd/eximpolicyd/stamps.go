@@ -138,10 +138,11 @@ func (s *stamps) Rekey() (string, error) {
 	return id, nil
 }
 
-// kept reads what an earlier daemon has left besides its memory, in the folder of which it lies.
+// kept is what an earlier daemon has left besides its memory, in the folder of which it lies. The decisions are still to be
+// loaded: that takes a while, and nobody's judgement waits for them.
 func (s *server) kept(door *acl.Server) (*decisions, *stamps) {
 	recent := &decisions{Ring: door.Ring(), state: s.memory.State, log: s.log.Load}
-	recent.load()
+	recent.loading.Add(1)
 	whose := &stamps{Stamps: &s.stamps, state: s.memory.State, log: s.log.Load}
 	whose.load()
 	return recent, whose
