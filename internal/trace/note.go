@@ -48,7 +48,7 @@ func (n *note) object(text string) {
 	for _, name := range [...]string{"queue_id", "account", "client_uid", "uid", "cwd", "program", "args"} {
 		switch value := line[name].(type) {
 		case string:
-			n.set(name, keep(value))
+			n.set(name, value)
 		case float64:
 			n.set(name, strconv.FormatInt(int64(value), 10))
 		}
@@ -57,10 +57,24 @@ func (n *note) object(text string) {
 
 // set takes one word. args has the script where the program is PHP.
 func (n *note) set(name, value string) {
-	to := map[string]*string{"queue_id": &n.id, "account": &n.account, "uid": &n.uid, "client_uid": &n.uid, "cwd": &n.dir,
-		"program": &n.program, "args": &n.program}[name]
-	if to != nil && value != "" && (name != "program" || n.program == "") {
-		*to = value
+	if value == "" {
+		return
+	}
+	switch name {
+	case "queue_id":
+		n.id = keep(value)
+	case "account":
+		n.account = keep(value)
+	case "uid", "client_uid":
+		n.uid = keep(value)
+	case "cwd":
+		n.dir = keep(value)
+	case "program":
+		if n.program == "" {
+			n.program = keep(value)
+		}
+	case "args":
+		n.program = keep(value)
 	}
 }
 
@@ -77,7 +91,7 @@ func nextWord(s string) (name, value, rest string) {
 	name, s = s[:eq], s[eq+1:]
 	if s == "" || s[0] != '"' {
 		value, rest, _ = strings.Cut(s, " ")
-		return name, keep(value), rest
+		return name, value, rest
 	}
 	end := 1
 	for ; end < len(s) && s[end] != '"'; end++ {
@@ -86,7 +100,7 @@ func nextWord(s string) (name, value, rest string) {
 		}
 	}
 	end = min(end, len(s))
-	return name, keep(mainlog.Unescape(s[1:end])), s[min(end+1, len(s)):]
+	return name, mainlog.Unescape(s[1:end]), s[min(end+1, len(s)):]
 }
 
 // complete adds to a message what the note says of its sender, which is surer than what lines nearby do.

@@ -3,11 +3,14 @@ package trace
 import (
 	"context"
 	"fmt"
+	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"eximpolicyd/internal/mainlog"
+	"eximpolicyd/test/logs"
 )
 
 // in2030 is after every stamp of a test.
@@ -97,5 +100,57 @@ func TestARowTellsWhatBecameOfWhatWasSent(t *testing.T) {
 	}
 	if r := rows[2]; r.Recipients != 2 || r.Deferred != 1 || r.Domains != 1 || r.Failed != 0 {
 		t.Errorf("alice: %+v", r)
+	}
+}
+
+func TestALongLogIsCountedInALittleMemory(t *testing.T) {
+	in, out := io.Pipe()
+	go func() { out.CloseWithError(logs.Write(out, nil, logs.Form{Lines: 400_000, Hosting: true, Seed: 1})) }() // ends with the reading
+	r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", in)}, in2030())
+	defer r.Close()
+	top, err := CountTop(context.Background(), r, TopOptions{By: "address"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	n, held := 0, m.HeapAlloc
+	for _, row := range top.Rows {
+		n += row.Messages
+		if row.Recipients != row.Messages || row.Delivered+row.Failed != row.Messages {
+			t.Fatalf("a row that does not add up: %+v", row)
+		}
+	}
+	// More messages than are followed at once, and each was followed to its end.
+	if top.Messages < 2*maxOnTheWay || top.Unfollowed != 0 || top.LetGo == 0 || n == 0 || held > 24<<20 {
+		t.Errorf("%d messages, %d not followed, %d times let go, %d in rows, %d octets", top.Messages, top.Unfollowed, top.LetGo, n, held)
+	}
+	t.Logf("FIGURE trace: %d messages of about %d senders: %d kB held", top.Messages, top.Different, held>>10)
+}
+
+func TestAMessageThatTakesItsTimeIsFollowedToItsEnd(t *testing.T) {
+	var log strings.Builder
+	const all, apart = maxOnTheWay + 1000, 100 // ten seconds
+	line := func(n, of int, text string) {
+		fmt.Fprintf(&log, "%s 1xVTqk-%06d-1W %s\n", logs.Start.Add(time.Duration(n)*time.Second/10).Format("2006-01-02 15:04:05"), of, text)
+	}
+	for n := range all + apart {
+		if n < all {
+			line(n, n, "<= www@example.net U=www-data P=local S=1")
+		}
+		if done := n - apart; done >= 0 {
+			line(n, done, "=> a@one.example R=dnslookup T=remote_smtp H=mx.one.example [198.51.100.1]")
+			line(n, done, "Completed")
+		}
+	}
+	r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", strings.NewReader(log.String()))}, in2030())
+	defer r.Close()
+	top, err := CountTop(context.Background(), r, TopOptions{By: "account"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if top.Unfollowed != 0 || top.Rows[0].Delivered != all {
+		t.Errorf("%d of %d delivered, %d not followed", top.Rows[0].Delivered, all, top.Unfollowed)
 	}
 }
