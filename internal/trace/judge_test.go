@@ -142,3 +142,17 @@ func TestAReceivedFieldIsReadAsMailServersWriteIt(t *testing.T) {
 		}
 	}
 }
+
+func TestAnIDAmongManyThatWereCopiedIsFound(t *testing.T) {
+	var log []string
+	report := ""
+	for i := range maxHops - 1 {
+		id := "1xVTqk-0000" + string(rune('A'+i/26)) + string(rune('a'+i%26)) + "-1W"
+		log = append(log, `12:00:00 `+id+` <= bob@example.net H=(pc) [192.0.2.8] P=esmtpsa A=plain:bob S=268 id=x@pc T="x"`)
+		report += "Received: by mx.example.net with esmtpa id " + id + "; Mon, 23 Nov 2026 12:00:00 +0000\n"
+	}
+	j := judgedBy(t, &ReportOptions{}, report+of("1xVTqk-0006FJ-1W", "Subject: hello\nMessage-ID: <1@pc>"), append(log, login)...)
+	if j.Verdict != FromHere || j.Findings[0].Story.ID != "1xVTqk-0006FJ-1W" {
+		t.Errorf("%s: %+v", j.Verdict, j.Findings[0])
+	}
+}

@@ -54,10 +54,11 @@ func newMessage(e *mainlog.Event) *Message {
 	if m.Host = keep(e.PTR); m.Host == "" {
 		m.Host = keep(e.HELO)
 	}
-	_, login, _ := strings.Cut(e.Auth, ":")
-	switch {
+	switch method, login, _ := strings.Cut(e.Auth, ":"); {
 	case login != "":
 		m.Account, m.LoggedIn = keep(login), true
+	case method != "": // that has no server_set_id
+		m.Account, m.LoggedIn = keep(e.Auth), true
 	case !e.Client.IsValid():
 		m.Account = keep(e.Ident)
 	}

@@ -29,7 +29,7 @@ func (m *Message) who() who {
 	switch {
 	case m.LoggedIn:
 		return who{"login", m.Account, ""}
-	case m.Client.IsValid():
+	case m.Client.IsValid() && m.Account == "":
 		return who{"client", m.Client.String(), ""}
 	}
 	return who{"user", m.Account, m.Directory}

@@ -35,13 +35,14 @@ type Deed struct {
 
 // Bounds of what is found.
 const (
-	maxStories = 16  // of one Message-ID
+	maxSame    = 256 // messages with a Message-ID that is asked for; each id that is asked for has its story
 	maxDeeds   = 200 // of one story
 	maxBounces = 8
 	maxTo      = 4096
+	maxFound   = 16 << 20 // octets of all stories, by the entries that they are made of; what is more is counted
 )
 
-// Query says which messages to look for. Several ids are those that a report claims.
+// Query says which messages to look for. Several ids are those that a report claims: hundreds, if somebody wants one to be missed.
 type Query struct {
 	IDs        []string // Exim's
 	MessageIDs []string // with or without angle brackets
@@ -119,6 +120,7 @@ type finder struct {
 	ids, messageIDs map[string]bool
 	byID            map[string]*Story
 	stories         []*Story
+	same, octets    int // stories by a Message-ID; of entries
 	join            *joiner
 	log             Log
 	seen            facts
@@ -172,10 +174,13 @@ func (f *finder) take(e *mainlog.Event) {
 	}
 	s := f.byID[e.ID]
 	if s == nil {
-		if !f.ids[e.ID] && (m == nil || m.MessageID == "" || !f.messageIDs[m.MessageID]) || len(f.stories) == maxStories {
-			return
+		if !f.ids[e.ID] {
+			if m == nil || m.MessageID == "" || !f.messageIDs[m.MessageID] || f.same == maxSame {
+				return
+			}
+			f.same++
 		}
-		s = &Story{ID: strings.Clone(e.ID)}
+		s = &Story{ID: strings.Clone(e.ID), Deeds: []Deed{}}
 		f.byID[s.ID] = s
 		f.stories = append(f.stories, s)
 	}
@@ -184,11 +189,12 @@ func (f *finder) take(e *mainlog.Event) {
 			return
 		}
 	}
-	s.deed(e)
+	f.octets += len(e.Text)
+	s.deed(e, f.octets < maxFound)
 }
 
-// deed adds an entry to a story.
-func (s *Story) deed(e *mainlog.Event) {
+// deed adds an entry to a story, or only counts it.
+func (s *Story) deed(e *mainlog.Event, keeping bool) {
 	switch e.Kind {
 	case mainlog.Delivered, mainlog.DeliveredMore, mainlog.DeliveredThrough:
 		s.Delivered++
@@ -201,11 +207,11 @@ func (s *Story) deed(e *mainlog.Event) {
 		return
 	}
 	for _, to := range []string{e.Recipient, e.Original} {
-		if to != "" && len(s.to) < maxTo {
+		if to != "" && keeping && len(s.to) < maxTo {
 			s.to = append(s.to, keep(to))
 		}
 	}
-	if len(s.Deeds) == maxDeeds {
+	if !keeping || len(s.Deeds) == maxDeeds {
 		s.More++
 		return
 	}

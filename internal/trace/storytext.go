@@ -108,6 +108,8 @@ func (m *Message) by() string {
 	switch {
 	case m.LoggedIn:
 		return "account " + m.Account + ", who logged in" + from
+	case m.Client.IsLoopback() && m.Account != "":
+		return "the local user " + m.Account + ", over SMTP" + from
 	case m.Client.IsLoopback():
 		return "a program of this machine, over SMTP" + from
 	case m.Client.IsValid():

@@ -15,7 +15,6 @@ func Keys() []string {
 type TopOptions struct {
 	By    string    // one of Keys
 	Since time.Time // what is older does not count
-	Until time.Time // what is later does not count; zero is no bound
 	All   bool      // mail of other hosts counts too
 	Most  int       // rows that are returned; 0 is all that are kept
 	// UID returns the uid of an account of this machine.

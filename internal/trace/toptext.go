@@ -96,7 +96,7 @@ func (w *page) log(l *Log) {
 		w.hang("", fmt.Sprintf("%s of this log stood in the name of a directory and did not count: a local user has tried to write it", many(int(l.Planted), "line")))
 	}
 	if l.Missing != "" {
-		w.hang("", "this log lacks "+l.Missing+", which would tell more; in Exim's configuration, with what it has there already:")
+		w.hang("", "this log lacks "+l.Missing+", which would tell more; in Exim's configuration (on Debian as MAIN_LOG_SELECTOR in exim4.conf.localmacros), with what it has there already:")
 		w.line("    log_selector = %s", l.Missing)
 	}
 }
