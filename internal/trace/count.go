@@ -253,6 +253,7 @@ func (c *counter) finish(seen mainlog.Selectors) {
 	}
 	for _, r := range t.Rows {
 		r.Domains, r.DomainsAbout = r.domains.count()
+		r.Domains = min(r.Domains, r.Delivered+r.Failed+r.Deferred) // an estimate may be more
 	}
 	t.LetGo = c.heavy.letGo
 	t.Different, t.About = c.heavy.keys.count()
