@@ -18,10 +18,11 @@ import (
 const (
 	policySocket  = "/run/eximpolicyd/policy.sock"
 	controlSocket = "/run/eximpolicyd/control.sock"
+	metricsSocket = "/run/eximpolicyd-metrics/metrics.sock"
 )
 
 func TestTheUnitsWorkUnderSystemd(t *testing.T) {
-	h := newHost(t, forgeries, "")
+	h := newHost(t, forgeries+"[metrics]\nlisten = \"unix:"+metricsSocket+"\"\n", "")
 	t.Run("systemd finds nothing wrong with them", func(t *testing.T) {
 		argv := []string{"systemd-analyze", "verify", "--man=no"}
 		for _, unit := range ours {
@@ -34,6 +35,7 @@ func TestTheUnitsWorkUnderSystemd(t *testing.T) {
 	t.Run("sockets, folder and state are whose they should be", func(t *testing.T) {
 		for path, want := range map[string]string{
 			"/run/eximpolicyd": "750 root:Debian-exim", policySocket: "660 eximpolicyd:Debian-exim", controlSocket: "600 root:root",
+			"/run/eximpolicyd-metrics": "755 eximpolicyd:eximpolicyd", metricsSocket: "660 eximpolicyd:eximpolicyd",
 			"/var/lib/eximpolicyd": "750 eximpolicyd:eximpolicyd",
 		} {
 			if got := strings.TrimSpace(h.must("stat", "-c", "%a %U:%G", path)); got != want {
