@@ -1,8 +1,8 @@
 // Package metrics shows what the daemon counts in the text that Prometheus reads
 // (https://prometheus.io/docs/instrumenting/exposition_formats/), by HTTP on a Unix socket or on loopback.
 //
-// Nothing is counted here that is counted elsewhere: each scrape reads the same figures as `eximpolicyd status`, and so the
-// two agree. Only times are taken here, of callouts and of questions to the DNS, as histograms.
+// Nothing is counted here that is counted elsewhere: a scrape reads the same figures as `eximpolicyd status`, once a second at
+// most, and so the two agree. Only times are taken here, of callouts and of questions to the DNS, as histograms.
 //
 // A label has words of ours, rules, or lists as the configuration names them, never a word that a client chose: whoever could
 // choose one could fill the server that stores them. A list that needs a customer's key is shown without it. Counters begin at

@@ -3,6 +3,8 @@ package metrics
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -26,11 +28,30 @@ func counter(name, help string, read func(*Reading, put), labels ...string) fami
 	return family{prefix + name, help, prometheus.CounterValue, labels, read}
 }
 
-// families collect what is read of one Reading.
+// rest is for how long a Reading is good. Nobody scrapes more often who means it, and whoever does must not hold up decisions:
+// to count 65,536 bans takes the memory's lock for milliseconds.
+const rest = time.Second
+
+// families collect what is read of one Reading. It is safe for concurrent use.
 type families struct {
 	list  []family
 	descs []*prometheus.Desc
 	read  func() Reading
+
+	mu   sync.Mutex // held while one reads, for all who ask meanwhile
+	last Reading
+	at   time.Time
+}
+
+// now returns a Reading that is no older than rest. Others may have it too.
+func (f *families) now() Reading {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.at.IsZero() || time.Since(f.at) >= rest {
+		f.last = f.read()
+		f.at = time.Now()
+	}
+	return f.last
 }
 
 func newFamilies(read func() Reading, list ...[]family) *families {
@@ -59,7 +80,7 @@ func (f *families) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.NewInvalidMetric(f.descs[0], fmt.Errorf("%w: %v", errMistake, cause))
 		}
 	}()
-	r := f.read()
+	r := f.now()
 	for i, one := range f.list {
 		one.read(&r, func(value float64, labels ...string) {
 			metric, err := prometheus.NewConstMetric(f.descs[i], one.kind, value, labels...)

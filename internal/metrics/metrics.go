@@ -52,7 +52,7 @@ func dnsBuckets() []float64 {
 	return []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 1.5, 3}
 }
 
-// New makes metrics. read is called at each scrape, by several goroutines at once perhaps, and must not wait long.
+// New makes metrics. read is called by one scrape at a time and at most once a second, and must not wait long.
 func New(version string, started time.Time, read func() Reading) (*Metrics, error) {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	callouts := prometheus.NewHistogramVec(prometheus.HistogramOpts{

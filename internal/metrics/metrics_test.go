@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -308,6 +309,25 @@ func TestAMistakeOfOursCostsTheScrapeAndNotTheDaemon(t *testing.T) {
 	if _, err := m.registry.Gather(); err == nil || !strings.Contains(err.Error(), "please report it: a mistake") {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestWhoeverScrapesOftenReadsOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0
+		f := newFamilies(func() Reading {
+			reads++
+			return Reading{Faults: reads}
+		}, ofDaemon("0.1.0", noon))
+		for range 100 {
+			if r := f.now(); r.Faults != 1 {
+				t.Fatalf("reading %d within a second", r.Faults)
+			}
+			time.Sleep(rest / 100)
+		}
+		if r := f.now(); r.Faults != 2 {
+			t.Errorf("reading %d after a second", r.Faults)
+		}
+	})
 }
 
 // BenchmarkObserve is what a callout costs more.
