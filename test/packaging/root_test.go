@@ -14,16 +14,19 @@ import (
 // root is a clean Debian with Exim, of nothing but its packages.
 type root struct{ dir string }
 
-// mirror returns where this machine's apt finds Debian, and the release: whatever way its sources are written.
+// mirror returns where this machine's apt finds Debian, and the release: whatever way its sources are written. Whose a source
+// is, apt knows only once it has asked there.
 func mirror(t *testing.T) (site, release string) {
 	t.Helper()
-	out := must(t, "apt-get", "indextargets", "--format", "$(ORIGIN) $(COMPONENT) $(SITE) $(CODENAME)", "Created-By: Packages")
+	codename := strings.TrimSpace(must(t, "sh", "-c", `. /etc/os-release && echo "$VERSION_CODENAME"`))
+	out := must(t, "apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(SITE) $(ORIGIN)", "Created-By: Packages")
 	for line := range strings.Lines(out) {
-		if f := strings.Fields(line); len(f) == 4 && f[0] == "Debian" && f[1] == "main" {
-			return f[2], f[3]
+		f := strings.Fields(line)
+		if len(f) >= 3 && f[0] == codename && f[1] == "main" && (len(f) == 3 || f[3] == "Debian") {
+			return f[2], codename
 		}
 	}
-	t.Fatalf("apt knows no mirror of Debian: run apt-get update\n%s", out)
+	t.Fatalf("apt has no source of Debian %s\n%s", codename, out)
 	return "", ""
 }
 
