@@ -99,16 +99,25 @@ func (f filter) run(t *testing.T) (socket string) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := exec.Command("unshare", append([]string{"--net", "--pid", "--fork", "--kill-child", "--"}, f.argv(dir)...)...)
+	// The shell is process 1 of the name space and ends with its input, and the kernel ends the rest: a filter that changes
+	// its user is no longer told of the end of its parent.
+	const holder = `"$@" </dev/null & cat >/dev/null`
+	cmd := exec.Command("unshare", append([]string{"--net", "--pid", "--fork", "--kill-child", "--", "sh", "-c", holder, "sh"}, f.argv(dir)...)...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, dir
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=" + dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // and the kernel ends what is in the name space with it
-		_ = cmd.Wait()
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
 	})
 	socket = filepath.Join(dir, "sock")
 	err = rig.Await(f.name, func() bool {
