@@ -179,11 +179,11 @@ func (t *told) print(out io.Writer) error {
 	line("message", orDash(t.Queue)+" on "+orDash(t.Host))
 	switch {
 	case t.Belongs == nil:
-		line("belongs", "not known: only a whole message with its Message-ID, Date or From shows it")
+		line("belongs", "not known: give the whole message with its Message-ID, Date or From")
 	case *t.Belongs:
 		line("belongs", "to this message")
 	default:
-		line("belongs", "to another message, or Message-ID, Date or From have been changed on the way")
+		line("belongs", "to another message, or its header was changed on the way")
 	}
 	line("source", orDash(t.Source))
 	account := t.Account
