@@ -169,8 +169,8 @@ func describe(line *slog.Record, privacy Privacy, d *Decision, q *policy.Request
 		}
 		text("source", s.How)
 		text("account", account)
-		text("program", s.Program.Name)
-		text("args", s.Program.Args)
+		text("program", privacy.input("program", s.Program.Name))
+		text("args", privacy.input("args", s.Program.Args))
 	}
 	for i := range d.Bans {
 		name := "ban"

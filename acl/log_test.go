@@ -147,6 +147,15 @@ func TestPrivacy(t *testing.T) {
 			}
 		}
 	}
+	for privacy, want := range map[Privacy]string{Full: "account=dave@example.net program=/srv/x args=\"send.php erin@example.net\"", Hashed: "@example.net program=/srv/x args=",
+		None: "account=- program=/srv/x args=-"} {
+		var b bytes.Buffer
+		d := &Decision{Stage: policy.Data, Source: &policy.Source{How: policy.Login, Account: "dave@example.net", Program: policy.Program{Name: "/srv/x", Args: "send.php erin@example.net"}}}
+		logDecision(&Settings{Log: slog.New(inText(&b)), Privacy: privacy}, d, rcpt(t), policy.Maybe[uint32]{}, 0)
+		if text := b.String(); !strings.Contains(text, want) || privacy != Full && (strings.Contains(text, "dave") || strings.Contains(text, "erin")) {
+			t.Errorf("%d: %s", privacy, text)
+		}
+	}
 	if p, ok := ParsePrivacy("some"); ok || p != Full {
 		t.Error("a fourth level")
 	}

@@ -41,6 +41,9 @@ func (m *moment) size() int {
 	for _, g := range m.f.Greetings {
 		n += len(g.Name)
 	}
+	if from := m.out.Source; from != nil {
+		n += int(unsafe.Sizeof(*from)) + len(from.Shown)
+	}
 	for _, name := range m.f.PTR.Names {
 		n += len(name)
 	}

@@ -2,6 +2,7 @@ package acl
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func (l *live) program(ctx context.Context, q *policy.Request) policy.Program {
 // tell puts into a reply what is told of where a message came from: the signed field before the others, which may be cut. A
 // connection that is not proven gets none, or anybody could have a stamp made for somebody else's (exim -bh), nor does a
 // message under a configuration that only looks.
-func (s *Settings) tell(r *Reply, d *Decision, q *policy.Request) {
+func (s *Settings) tell(r *Reply, d *Decision, q *policy.Request, now time.Time) {
 	if s.Decider.Mode != policy.Enforce {
 		return
 	}
@@ -46,24 +47,18 @@ func (s *Settings) tell(r *Reply, d *Decision, q *policy.Request) {
 	if from == nil || d.Synthetic || d.Action > policy.Delay && d.Action != policy.Freeze {
 		return
 	}
-	var fields []string
+	stamp := ""
 	if from.Header && s.Stamps != nil {
-		fields = append(fields, s.Stamps.Stamp(mailOf(from, q)))
+		stamp = s.Stamps.Stamp(mailOf(from, q, now))
 	}
-	fields = append(fields, r.Header, from.Shown)
-	kept := fields[:0]
-	for _, f := range fields {
-		if f != "" {
-			kept = append(kept, f)
-		}
-	}
-	r.Header = strings.Join(kept, "\n")
+	fields := slices.DeleteFunc([]string{stamp, r.Header, from.Shown}, func(f string) bool { return f == "" })
+	r.Header = strings.Join(fields, "\n")
 }
 
 // mailOf is what a stamp is made of.
-func mailOf(from *policy.Source, q *policy.Request) *origin.Mail {
+func mailOf(from *policy.Source, q *policy.Request, now time.Time) *origin.Mail {
 	m := &origin.Mail{
-		Time: time.Now(), Host: q.Primary, Queue: q.QueueID, Source: from.How,
+		Time: now, Host: q.Primary, Queue: q.QueueID, Source: from.How,
 		Account: from.Account, Dir: from.Dir, Program: from.Program.Name,
 		MessageID: only(&q.MessageID, maxMessageID), Date: only(&q.Date, maxHeaderValue), From: only(&q.From, maxHeaderValue),
 	}

@@ -65,7 +65,7 @@ func TestWhatEximIsToldOfTheOriginOfAMessage(t *testing.T) {
 		s, by := stamping(t, d)
 		decision := d.Decide(t.Context(), c.q, noon, Given{}, false)
 		r := decision.Reply(c.q)
-		s.tell(&r, &decision, c.q)
+		s.tell(&r, &decision, c.q, noon)
 		line := string(r.Append(nil))
 		header, _ := extract(line, "hdr")
 		for _, name := range []string{stamp, shown} {
@@ -99,7 +99,7 @@ func TestAConnectionThatIsNotProvenGetsNoStamp(t *testing.T) {
 		c := Conversation{Settings: &Settings{Decider: d}, Owner: policy.Known(uint32(65534)), Unproven: !proven}
 		decision := c.Decide(t.Context(), q, noon, false)
 		var r Reply
-		s.tell(&r, &decision, q)
+		s.tell(&r, &decision, q, noon)
 		if (r.Header != "") != proven || decision.Source == nil {
 			t.Errorf("proven %v: %q, %+v", proven, r.Header, decision.Source)
 		}
@@ -110,7 +110,7 @@ func TestAConnectionThatIsNotProvenGetsNoStamp(t *testing.T) {
 	s.Stamps = nil // no key, or none wanted
 	decision := d.Decide(t.Context(), local(t), noon, Given{}, false)
 	var r Reply
-	if s.tell(&r, &decision, local(t)); strings.Contains(r.Header, origin.FieldName) || !strings.Contains(r.Header, "X-Source-Dir: /home/site") {
+	if s.tell(&r, &decision, local(t), noon); strings.Contains(r.Header, origin.FieldName) || !strings.Contains(r.Header, "X-Source-Dir: /home/site") {
 		t.Errorf("%q", r.Header)
 	}
 }
@@ -133,7 +133,7 @@ func TestOnlyAFieldThatCameWholeAndOnceIsBound(t *testing.T) {
 		q := local(t, c.words...)
 		decision := d.Decide(t.Context(), q, noon, Given{}, false)
 		var r Reply
-		s.tell(&r, &decision, q)
+		s.tell(&r, &decision, q, noon)
 		stamp, err := origin.ParseStamp(strings.SplitN(strings.ReplaceAll(r.Header, "\n ", " "), "\n", 2)[0])
 		if err != nil || stamp.Bound != c.want {
 			t.Errorf("%s: %q, %v", c.name, stamp.Bound, err)

@@ -277,7 +277,7 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	}
 	d.ID = s.ids.next(now)
 	reply := d.Reply(q)
-	settings.tell(&reply, d, q)
+	settings.tell(&reply, d, q, now)
 	s.answer(c, reply, behind)
 	m.took, m.privacy, m.octets = time.Since(now), settings.Privacy, octets
 	if settings.Observer != nil {

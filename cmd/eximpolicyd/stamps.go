@@ -72,9 +72,13 @@ func (s *stamps) unlock() {
 	case st.Dir != "":
 		err = s.Open(filepath.Join(st.Dir, keysFile), time.Now())
 	}
-	if s.open = err == nil; !s.open && !s.locked {
+	s.open = err == nil
+	switch {
+	case !s.open && !s.locked:
 		s.locked = true
 		s.log().Error("mail of ours goes out without "+origin.FieldName+", which says whose it is", "error", err)
+	case s.open && s.locked:
+		s.log().Info("mail of ours has " + origin.FieldName + " again")
 	}
 }
 
