@@ -88,7 +88,7 @@ func (s *Setup) conclude(j *journal) error {
 		}
 	}
 	j.stamp()
-	j.Former, j.Concluded = nil, true
+	j.Former, j.Concluded = nil, errors.Join(errs...) == nil
 	return errors.Join(append(errs, j.save())...)
 }
 
