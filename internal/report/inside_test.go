@@ -29,19 +29,24 @@ func bound(mode policy.Mode, preset policy.Preset) *acl.Decider {
 		Exempt: &policy.Exempt{Deny: deny, SubmissionPorts: []int{465, 587}}}
 }
 
-// A stage at which nothing can be said is not asked about, nor is a recipient under the same ban: the report is the same.
-func TestWhatIsNotAskedWouldHaveSaidNothing(t *testing.T) {
+// A stage at which nothing can be said is not asked about, nor is a recipient under the same ban, and connections and the room
+// for decisions are used again: the report is the same, octet by octet.
+func TestWhatIsNotAskedOrUsedTwiceChangesNothing(t *testing.T) {
 	client := regexp.MustCompile(`\]:\d+`)
 	for _, c := range []struct {
 		name   string
 		form   logs.Form
 		port   string // of the server
 		preset policy.Preset
+		other  *acl.Decider // to compare with
 	}{
-		{"the default log", logs.Form{Lines: 15_000, PerSecond: 3}, "", policy.Lenient},
-		{"with processes and recipients", logs.Form{Lines: 15_000, PerSecond: 2, PID: true, Recipients: true}, "", policy.Strict},
-		{"with ports, at port 25", logs.Form{Lines: 15_000, PerSecond: 1, Port: true}, ":25", policy.RFC},
-		{"with ports, at a submission port", logs.Form{Lines: 10_000, PerSecond: 1, Port: true}, ":587", policy.Lenient},
+		{"the default log", logs.Form{Lines: 15_000, PerSecond: 3}, "", policy.Lenient, nil},
+		{"with processes and recipients", logs.Form{Lines: 15_000, PerSecond: 2, PID: true, Recipients: true, Seed: 1}, "", policy.Strict, nil},
+		{"with ports, at port 25", logs.Form{Lines: 15_000, PerSecond: 1, Port: true, Seed: 2}, ":25", policy.RFC, nil},
+		{"with ports, at a submission port", logs.Form{Lines: 10_000, PerSecond: 1, Port: true, Seed: 3}, ":587", policy.Lenient, nil},
+		{"a busy hour", logs.Form{Lines: 15_000, PerSecond: 300, PID: true, Port: true, Seed: 4}, "", policy.RFC, nil},
+		{"two configurations", logs.Form{Lines: 15_000, PerSecond: 3, Recipients: true, Seed: 5}, "", policy.Lenient, bound(policy.Enforce, policy.Strict)},
+		{"two modes", logs.Form{Lines: 10_000, PerSecond: 2, Port: true, Seed: 6}, ":25", policy.RFC, bound(policy.Observe, policy.RFC)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -52,16 +57,16 @@ func TestWhatIsNotAskedWouldHaveSaidNothing(t *testing.T) {
 			if c.port != "" {
 				text = client.ReplaceAllString(text, "$0 I=[192.0.2.25]"+c.port)
 			}
-			sameWithPatience(t, text, c.preset)
+			sameWithPatience(t, text, c.preset, c.other)
 		})
 	}
 }
 
 // sameWithPatience replays a log with shortcuts and without.
-func sameWithPatience(t *testing.T, text string, preset policy.Preset) {
+func sameWithPatience(t *testing.T, text string, preset policy.Preset, other *acl.Decider) {
 	t.Helper()
 	one := func(patient bool) string {
-		o := Options{Decider: bound(policy.Enforce, preset), Location: time.UTC, patient: patient}
+		o := Options{Decider: bound(policy.Enforce, preset), Location: time.UTC, Against: other, patient: patient}
 		r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", strings.NewReader(text))},
 			mainlog.Options{Location: time.UTC, Now: logs.Start.AddDate(0, 1, 0)})
 		defer r.Close()
@@ -69,8 +74,10 @@ func sameWithPatience(t *testing.T, text string, preset policy.Preset) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rep.Enforced.Bans == 0 || rep.Enforced.Refused+rep.Enforced.Deferred == 0 {
-			t.Errorf("nothing happens: %+v", rep.Enforced)
+		switch {
+		case other != nil && rep.Differences.Differ > 0, rep.Enforced.Bans > 0 && rep.Enforced.Refused+rep.Enforced.Deferred > 0:
+		default:
+			t.Errorf("nothing happens: %+v, %+v", rep.Enforced, rep.Differences)
 		}
 		for i := range rep.Lost { // whose trace has rules that are off, or not
 			rep.Lost[i].Example.Trace = nil
@@ -114,7 +121,7 @@ func TestABanThatNoLongerAnswersIsNotTakenForTheSame(t *testing.T) {
 	fmt.Fprintf(&log, "%s login authenticator failed for (x.example.com) [203.0.113.9]:99 I=[192.0.2.25]:25: 535 Incorrect authentication data\n",
 		logs.Start.Add(11*time.Hour).Format(time.DateTime))
 	for _, form := range []string{" I=[192.0.2.25]:25", " I=[192.0.2.25]:587", ""} {
-		sameWithPatience(t, strings.ReplaceAll(log.String(), " I=[192.0.2.25]:25", form), policy.Lenient)
+		sameWithPatience(t, strings.ReplaceAll(log.String(), " I=[192.0.2.25]:25", form), policy.Lenient, nil)
 	}
 }
 

@@ -191,6 +191,9 @@ func (w *world) ask(ctx context.Context, p *play, v variant, q *policy.Request) 
 	if !w.patient && w.sameBan(p, q) {
 		return &w.last
 	}
+	if w.patient {
+		w.room = acl.Room{}
+	}
 	if p.talk.Settings.DNS != nil {
 		end, stop := context.WithTimeout(ctx, patience)
 		defer stop()
