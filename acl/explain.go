@@ -56,7 +56,8 @@ type Heard struct {
 	Score  rbl.Score `json:"score,omitempty"` // of a listing
 	TTL    int64     `json:"ttl_s,omitempty"` // seconds that were left of it then
 	Source string    `json:"source,omitempty"`
-	Why    string    `json:"why,omitempty"` // why it is unknown
+	Server string    `json:"server,omitempty"` // that answered, if Source is server
+	Why    string    `json:"why,omitempty"`    // why it is unknown
 }
 
 // Where an answer of a list came from.
@@ -199,8 +200,11 @@ func heardFrom(a *rbl.Answer, of string) Heard {
 	if a.TTL > 0 {
 		h.TTL = int64(a.TTL / time.Second)
 		h.Source = fromServer
-		if a.Cached {
+		switch {
+		case a.Cached:
 			h.Source = fromCache
+		case a.Server.IsValid():
+			h.Server = a.Server.String()
 		}
 	}
 	return h

@@ -151,9 +151,11 @@ func TestABanIsExplainedWithItsEnd(t *testing.T) {
 // The lists that refused are named, with what they said and for how long it held, and which of them would have been enough.
 func TestListingsAreExplained(t *testing.T) {
 	d := deciderOf(table(policy.Enforce, policy.Enforce, policy.Lenient)...)
+	fresh := answerOf(rbl.Clear, 2*time.Minute)
+	fresh.Cached, fresh.Server = false, netip.MustParseAddrPort("192.0.2.53:53")
 	x := explained(t, d, &facts{fill: func(f *policy.Facts) {
 		f.Lists = rbl.Report{Subject: "203.0.113.7", Answers: []rbl.Answer{answerOf(rbl.Listed, 34*time.Minute), answerOf(rbl.Unknown, 0)}}
-		f.NameLists = []policy.NameReport{{Of: "HELO", Report: rbl.Report{Subject: "mail.example.com", Answers: []rbl.Answer{answerOf(rbl.Clear, time.Minute)}}}}
+		f.NameLists = []policy.NameReport{{Of: "HELO", Report: rbl.Report{Subject: "mail.example.com", Answers: []rbl.Answer{answerOf(rbl.Clear, time.Minute), fresh}}}}
 		f.ListText, f.PTR = "see there", rbl.PTR{Status: rbl.PTRMissing}
 		f.HELOAddresses = policy.Addresses{Known: true, List: []netip.Addr{netip.MustParseAddr("198.51.100.1")}}
 	}})
@@ -164,9 +166,10 @@ func TestListingsAreExplained(t *testing.T) {
 	for _, want := range []string{
 		"{Asked:PTR Of:203.0.113.7 Said:missing What:[] ",
 		"{Asked:A, AAAA Of:mail.example.com Said:found What:[198.51.100.1] ",
-		"{Asked:list.example Of:203.0.113.7 Said:listed What:[127.0.0.2] Score:5.0 TTL:2040 Source:cache Why:}",
-		"{Asked:list.example Of:203.0.113.7 Said:unknown What:[] Score:0.0 TTL:0 Source: Why:no answer in time}",
-		"{Asked:list.example Of:mail.example.com Said:clear What:[] Score:0.0 TTL:60 Source:cache Why:}",
+		"{Asked:list.example Of:203.0.113.7 Said:listed What:[127.0.0.2] Score:5.0 TTL:2040 Source:cache Server: Why:}",
+		"{Asked:list.example Of:203.0.113.7 Said:unknown What:[] Score:0.0 TTL:0 Source: Server: Why:no answer in time}",
+		"{Asked:list.example Of:mail.example.com Said:clear What:[] Score:0.0 TTL:60 Source:cache Server: Why:}",
+		"{Asked:list.example Of:mail.example.com Said:clear What:[] Score:0.0 TTL:120 Source:server Server:192.0.2.53:53 Why:}",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s is not in\n%s", want, got)

@@ -1,6 +1,10 @@
 package rbl
 
-import "github.com/miekg/dns"
+import (
+	"net/netip"
+
+	"github.com/miekg/dns"
+)
 
 // flight is the questions about one subject that are under way, for all who ask about it: however many there are, each
 // zone is asked once. It lives as long as its questions do, at most questionTime after the last was added, and nobody has
@@ -17,7 +21,8 @@ type flight struct {
 type slot struct {
 	entry
 	asked, answered bool
-	why             string // for those who wait, in more words than the row keeps
+	why             string         // for those who wait, in more words than the row keeps
+	server          netip.AddrPort // that answered, likewise
 }
 
 // join returns the flight for a subject with all questions in it that are open. Those that are new go out.
@@ -61,23 +66,23 @@ func (p *panel) ask(shard *rowShard, f *flight, i int) {
 	w := p.watches[i]
 	name, ok := f.subject.question(w.zone)
 	if !ok {
-		p.answered(shard, f, i, entry{}, whyUnasked)
+		p.answered(shard, f, i, slot{why: whyUnasked})
 		return
 	}
 	w.asked.Add(1)
 	epoch := f.slots[i].epoch
 	p.lists.resolver.ask(w.lane, name, dns.TypeA, func(rec Records) {
 		e, why := w.hear(f.subject, rec, epoch)
-		p.answered(shard, f, i, e, why)
+		p.answered(shard, f, i, slot{entry: e, why: why, server: rec.Server})
 	})
 }
 
 // answered takes the answer to one question, and ends the flight with the last.
-func (p *panel) answered(shard *rowShard, f *flight, i int, e entry, why string) {
+func (p *panel) answered(shard *rowShard, f *flight, i int, said slot) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	s := &f.slots[i]
-	s.entry, s.answered, s.why = e, true, why
+	said.asked, said.answered = f.slots[i].asked, true
+	f.slots[i] = said
 	if f.pending--; f.pending == 0 {
 		p.land(shard, f)
 	}

@@ -107,3 +107,26 @@ func BenchmarkListsOverTheWire(b *testing.B) {
 		}
 	})
 }
+
+// Who was asked now is named, over UDP and over TCP; of what is known already nobody can say.
+func TestAnAnswerNamesTheServerThatGaveIt(t *testing.T) {
+	srv, l := serve(t, func(s *dnstest.Server) {
+		for _, zone := range []string{"well.example", "long.example"} {
+			if err := s.List(zone, true, "192.0.2.66=127.0.0.4"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Play("long.example", dnstest.Truncated)
+	}, "well.example", "long.example")
+	client := netip.MustParseAddr("192.0.2.66")
+	for i, a := range l.Check(t.Context(), client).Answers {
+		if a.Status != rbl.Listed || a.Server != srv.Addr() {
+			t.Errorf("%d: %s by %s, not by %s", i, a.Status, a.Server, srv.Addr())
+		}
+	}
+	for i, a := range l.Check(t.Context(), client).Answers {
+		if !a.Cached || a.Server.IsValid() {
+			t.Errorf("%d: cached %v, by %s", i, a.Cached, a.Server)
+		}
+	}
+}

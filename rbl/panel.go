@@ -167,7 +167,7 @@ func (p *panel) overlay(answers []Answer, f *flight, now uint32) (late bool) {
 		if !slot.answered || a.Cached {
 			continue
 		}
-		*a = Answer{Zone: w.zone, Why: slot.why}
+		*a = Answer{Zone: w.zone, Why: slot.why, Server: slot.server}
 		switch {
 		case w.fresh(slot.entry, now):
 			slot.answer(a, now)

@@ -272,6 +272,7 @@ func (q *query) answer(k *socket, raw []byte, edns bool) {
 			q.mu.Unlock()
 			return
 		}
+		rec.Server = k.server.addr
 		if rec.Outcome.Answered() {
 			q.r.prefer(k.server)
 		} else if q.another(k) {

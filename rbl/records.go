@@ -45,5 +45,6 @@ type Records struct {
 	Names     []string     // of PTR, MX (best first) and NS: lower case, no dot at the end
 	Text      string       // of TXT
 	TTL       time.Duration
-	Note      string // why there is no answer, for a reader
+	Note      string         // why there is no answer, for a reader
+	Server    netip.AddrPort // that said so; zero if none did
 }

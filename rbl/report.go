@@ -1,6 +1,9 @@
 package rbl
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Status is what one zone said of one subject.
 type Status uint8
@@ -23,6 +26,8 @@ type Answer struct {
 	Codes  []Code        // of a listing
 	TTL    time.Duration // for how long it holds, from when it was asked for
 	Why    string        // why Unknown, for a reader
+
+	Server netip.AddrPort // that said so, of what was asked now; the cache does not keep it
 }
 
 // Report is what all zones said of one subject, in the order of the zones. The zero report knows nothing.

@@ -56,6 +56,7 @@ func (q *query) stream(s *server) {
 		}
 		if rec, ok := read(raw, q.name, q.kind); ok {
 			q.r.health.heard()
+			rec.Server = s.addr
 			q.end(rec)
 			return
 		}

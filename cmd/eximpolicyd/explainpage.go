@@ -170,7 +170,8 @@ func (w *page) dns(list []acl.Heard) {
 			said += ": " + h.Why
 		}
 		if h.Source != "" {
-			said += fmt.Sprintf(" (held for %s more, from the %s)", control.Span(time.Duration(h.TTL)*time.Second), h.Source)
+			said += fmt.Sprintf(" (held for %s more, from the %s)", control.Span(time.Duration(h.TTL)*time.Second),
+				strings.TrimSpace(h.Source+" "+h.Server))
 		}
 		w.below(plain(h.Asked+" of "+h.Of+": "), plain(said))
 	}
