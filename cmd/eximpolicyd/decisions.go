@@ -23,6 +23,10 @@ const (
 
 // decisions keeps the ring of recent decisions on the disk. Saving is nobody's wait but its own: what can't be saved is told of
 // once, and tried again every minute.
+//
+// A minute in which nothing was added costs a look at a number. Else the file is written anew, whole: that is 12 MB for 2,048
+// ordinary decisions, and 16 MB at most. To append would save most of that, and cost a second form of the file, with a half line
+// at its end after each crash.
 type decisions struct {
 	*acl.Ring
 	state func() ledger.State
@@ -101,11 +105,11 @@ func (d *decisions) keep(ctx context.Context) {
 func (d *decisions) save() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.Settle()
 	edition := d.Edition()
-	if edition == d.saved {
+	if edition == d.saved { // all of it is written out, too
 		return nil
 	}
+	d.Settle()
 	err := d.file().write(d.Save)
 	switch {
 	case err == nil:
