@@ -28,6 +28,7 @@ type guard struct {
 	offers   bool          // STARTTLS
 	mute     bool          // go-smtp greets once more above TLS, where nobody is greeted
 
+	named bool   // the client has said a greeting, or one was said in its place
 	rest  []byte // of a line that go-smtp had no room for
 	mode  mode
 	dots  dots
@@ -193,10 +194,24 @@ func (g *guard) command(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		if on && g.unnamed(string(line)) {
+			g.named, g.mute = true, true
+			return g.hand(b, append([]byte(stranger), line...)), nil
+		}
 		if on {
 			return g.hand(b, line), nil
 		}
 	}
+}
+
+// stranger is what go-smtp is greeted with in the place of a client that has not: it takes no mail otherwise, and Exim does.
+// What becomes of such a client is a rule's to say, helo.H1.
+const stranger = "HELO stranger\r\n"
+
+// unnamed reports whether a line is a MAIL before any greeting.
+func (g *guard) unnamed(line string) bool {
+	verb, _ := verb(line)
+	return verb == "MAIL" && !g.named
 }
 
 // hand hands on a line, whose rest is handed on before anything else is read.
@@ -252,6 +267,7 @@ func (g *guard) greeted(verb, arg string) (on bool, err error) {
 		return true, nil // go-smtp says what is missing
 	}
 	no := g.v.greet(arg, verb == "EHLO")
+	g.named = true // also if it is refused: then Exim takes no mail before another greeting, and nor does go-smtp
 	if no == nil {
 		return true, nil
 	}

@@ -60,14 +60,17 @@ func (c *client) startTLS() {
 	c.conn, c.in = secured, bufio.NewReader(secured)
 }
 
-func TestAfterSTARTTLSTheClientHasToGreetAgainAndWhatItSaidIsForgotten(t *testing.T) {
+func TestAfterSTARTTLSWhatTheClientSaidIsForgotten(t *testing.T) {
 	p := play(t, nil)
 	c := p.dial()
 	c.startTLS()
-	c.say("MAIL FROM:<a@example.org>", "502", "STARTTLS", "502", "EHLO after.example", "250",
+	c.say("MAIL FROM:<a@example.org>", "250", "STARTTLS", "502", "EHLO after.example", "250",
 		"MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "250", "QUIT", "221")
-	if got := p.asked(); got != "CONNECT HELO HELO MAIL RCPT QUIT" {
+	if got := p.asked(); got != "CONNECT HELO MAIL HELO MAIL RCPT QUIT" {
 		t.Error(got)
+	}
+	if q := p.at(policy.Mail)[0]; q.HELO != policy.Known("") {
+		t.Errorf("before it greeted again: %q", q.HELO.Value)
 	}
 	q := p.at(policy.RCPT)[0]
 	if q.HELO.Value != "after.example" || q.Protocol != "esmtps" || !strings.HasPrefix(q.TLSCipher, "TLS1.3:TLS_") || q.History != "EHLO,STARTTLS,MAIL,STARTTLS,EHLO,MAIL,RCPT" {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"eximpolicyd/acl"
 	"eximpolicyd/policy"
 )
 
@@ -163,4 +165,23 @@ func TestAMarkedMessageIsTaken(t *testing.T) {
 	c.toData("mark-data.example")
 	c.raw("\r\n.\r\n")
 	c.say("", "250 2.0.0 1 octets judged and thrown away: nothing is delivered (marked, score 3.0, ")
+}
+
+// Exim takes MAIL of a client that has not greeted, and so a rule may object, at RCPT; go-smtp would not.
+func TestMailBeforeAGreetingIsForTheRulesToJudge(t *testing.T) {
+	setups := map[string]policy.Setup{"helo": {Mode: policy.Known(policy.Enforce)}}
+	p := play(t, func(s *Server) {
+		decider := &acl.Decider{Rules: policy.Bind(policy.Table(), setups, policy.Enforce), Own: &policy.Own{}, Exempt: &policy.Exempt{}, Mode: policy.Enforce}
+		s.Talks = acl.NewTalks(&acl.Settings{Decider: decider, Log: slog.New(slog.DiscardHandler)}, nil)
+	})
+	c := p.dial()
+	c.say("", "220", "MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "503 5.5.1", "RSET", "250",
+		"EHLO mail.example.org", "250", "MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "250", "QUIT", "221")
+
+	if got := p.asked(); got != "CONNECT MAIL RCPT HELO MAIL RCPT QUIT" {
+		t.Errorf("asked at %s", got)
+	}
+	if q := p.at(policy.RCPT); q[0].HELO != policy.Known("") || q[1].HELO != policy.Known("mail.example.org") {
+		t.Errorf("greeted with %v, then %v", q[0].HELO, q[1].HELO)
+	}
 }
