@@ -191,26 +191,20 @@ func Chain(ctx context.Context, look Looker, pid int32, uid uint32) []Process {
 	return chain
 }
 
-// Script returns the file that the process runs: of an interpreter the first argument that is no option, else the
-// program itself. A name without a directory is looked for where the process stands, which is a guess; "" says that
-// nothing is known, or that the text of the script is an argument (sh -c, perl -e). For who reads it, not for a decision:
-// arguments are the process's own word.
+// Script returns the file that the process runs: of an interpreter the first argument that is neither an option nor an
+// option's value, else the program itself. A name without a directory is looked for where the process stands, which is a guess;
+// "" says that nothing is known, or that the text of the script is an argument (sh -c, perl -e). For who reads it, not for a
+// decision: arguments are the process's own word.
 func (p *Process) Script() string {
-	if !interpreter(path.Base(p.program())) {
+	l, is := interpreter(path.Base(p.program()))
+	if !is {
 		return p.program()
 	}
-	for _, arg := range p.Args[min(1, len(p.Args)):] {
-		switch {
-		case arg == "-c" || arg == "-e" || arg == "-r" || arg == "-":
-			return ""
-		case strings.HasPrefix(arg, "-"):
-		case path.IsAbs(arg) || p.Dir == "":
-			return arg
-		default:
-			return path.Join(p.Dir, arg)
-		}
+	script := l.script(p.Args[min(1, len(p.Args)):])
+	if script == "" || path.IsAbs(script) || p.Dir == "" {
+		return script
 	}
-	return ""
+	return path.Join(p.Dir, script)
 }
 
 // program is what the kernel says runs, or else what the process calls itself.
@@ -224,12 +218,65 @@ func (p *Process) program() string {
 	return p.Name
 }
 
-// interpreter reports whether a program of this name runs a file: php, php8.2, php-cgi, python3.11, perl, sh, bash.
-func interpreter(name string) bool {
+// A language is how an interpreter's command line is read: by letters of options.
+type language struct {
+	value string // the next argument is the option's, if nothing is behind the letter
+	code  string // the script is the option's text
+	file  string // the script is the option's file
+}
+
+// interpreter returns the language of a program of this name, if it runs a file: php, php8.2, php-cgi, python3.11, perl, sh.
+func interpreter(name string) (language, bool) {
 	name = strings.TrimRight(name, "0123456789.")
 	switch strings.TrimSuffix(strings.TrimSuffix(name, "-cgi"), "-cli") {
-	case "php", "lsphp", "python", "perl", "ruby", "node", "lua", "tclsh", "sh", "bash", "dash", "ash", "ksh", "zsh":
-		return true
+	case "php", "lsphp":
+		return language{value: "cdzgt", code: "rRBE", file: "fF"}, true
+	case "python":
+		return language{value: "WX", code: "cm"}, true
+	case "perl":
+		return language{value: "I", code: "eE"}, true
+	case "ruby":
+		return language{value: "IrEC", code: "e"}, true
+	case "node":
+		return language{value: "r", code: "ep"}, true
+	case "lua":
+		return language{value: "l", code: "e"}, true
+	case "sh", "bash", "dash", "ash", "ksh", "zsh":
+		return language{value: "oO", code: "c"}, true
+	case "tclsh":
+		return language{}, true
 	}
-	return false
+	return language{}, false
+}
+
+// script returns the first argument that is the script's file, or "".
+func (l *language) script(args []string) string {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case arg == "-":
+			return ""
+		case arg == "--":
+			return first(args[i+1:])
+		case !strings.HasPrefix(arg, "-") || len(arg) < 2:
+			return arg
+		case strings.HasPrefix(arg, "--"):
+		case strings.ContainsRune(l.code, rune(arg[1])):
+			return ""
+		case strings.ContainsRune(l.file, rune(arg[1])) && len(arg) > 2:
+			return arg[2:]
+		case strings.ContainsRune(l.file, rune(arg[1])):
+			return first(args[i+1:])
+		case strings.ContainsRune(l.value, rune(arg[1])) && len(arg) == 2:
+			i++
+		}
+	}
+	return ""
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
 }
