@@ -86,9 +86,24 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), testCommand(), replayCommand(), askCommand(), smtpCommand(), explainCommand(), statusCommand(), topCommand(), newTrace(),
-		listsCommand(), originCommand(), relaytestCommand(), banCommand(), allowCommand(), forgetCommand(), stateCommand(), configCommand(), snippetsCommand(), setupCommand(), peekCommand(), versionCommand())
-	root.AddCommand(manCommand(), completionCommand())
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Judge Exim's mail:", []*cobra.Command{serveCommand(), setupCommand(), snippetsCommand(), configCommand()}},
+		{"Before anything is refused:", []*cobra.Command{replayCommand(), checkCommand(), testCommand(), smtpCommand()}},
+		{"Look into the running daemon:", []*cobra.Command{statusCommand(), topCommand(), explainCommand(), listsCommand(), askCommand()}},
+		{"What it remembers:", []*cobra.Command{banCommand(), allowCommand(), forgetCommand(), stateCommand()}},
+		{"Who sent this, and who may:", []*cobra.Command{newTrace(), originCommand(), relaytestCommand()}},
+		{"Besides:", []*cobra.Command{manCommand(), completionCommand(), peekCommand(), versionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+		}
+		root.AddCommand(g.commands...)
+	}
+	root.SetHelpCommandGroupID("Besides:")
 	completeFiles(root)
 	return root
 }
