@@ -260,7 +260,7 @@ func TestTraceReadsWhatTheDaemonWroteAndSigned(t *testing.T) {
 			[]string{"--socket", socket, "-", other}},
 		{"the signature stands in another message", strings.Replace(mail, "From: <x@", "From: <y@", 1), 1, "claims to have come from here, but the log knows no such message",
 			[]string{"--socket", socket, "-", other}},
-		{"the signature is none", regexp.MustCompile(`( b=)\S`).ReplaceAllString(mail, "${1}-"), 1, "claims to have come from here, but", []string{"--socket", socket, "-", other}},
+		{"the signature is none", regexp.MustCompile(` b=\S`).ReplaceAllStringFunc(mail, anotherSignature), 1, "claims to have come from here, but", []string{"--socket", socket, "-", other}},
 		{"the log has it, too", mail, 0, "confirmed by: id " + id + ", time, sender, Message-ID, subject, recipient " + friend + ", size, the signed origin header", []string{"--socket", socket, "-"}},
 		{"the daemon is down", mail, 0, "the field X-Eximpolicyd-Origin was not checked: no daemon at /nowhere", []string{"--socket", "/nowhere", "-"}},
 		{"the daemon's log says more", "", 0, "by: the local user nobody uid: 65534 directory: " + dir + " command: /usr/sbin/sendmail -t -i", []string{id, "/var/log/exim4/mainlog", log}},
@@ -270,4 +270,12 @@ func TestTraceReadsWhatTheDaemonWroteAndSigned(t *testing.T) {
 			t.Errorf("%s: no %q:\n%s", c.name, c.says, out)
 		}
 	}
+}
+
+// anotherSignature changes the first octet of a signature, whatever it is.
+func anotherSignature(field string) string {
+	if strings.HasSuffix(field, "A") {
+		return " b=B"
+	}
+	return " b=A"
 }
