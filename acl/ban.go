@@ -165,8 +165,12 @@ func (c *deciding) banAnswer(b *ledger.Ban) policy.Answer {
 
 // lockedOut reports whether a ban shuts out of a submission port before anybody can log in.
 func (c *deciding) lockedOut(b *ledger.Ban) bool {
-	last := c.standing.LastLogin
-	return c.f.Class == policy.Submission && b.Rule == ofAuth && (last.IsZero() || c.f.Now.Sub(last) >= recentAuth)
+	if c.f.Class != policy.Submission || b.Rule != ofAuth {
+		return false
+	}
+	var known bool
+	c.login, known = c.known.Recall().LastLogin(c.ctx, b.Network)
+	return known && (c.login.IsZero() || c.f.Now.Sub(c.login) >= recentAuth)
 }
 
 // remember does what a verdict asks for. A ban is on the disk before the answer is given, or the decision says that it is

@@ -121,7 +121,8 @@ func TestALoginKeepsTheSubmissionPortsOpen(t *testing.T) {
 		{"a login 29 days ago", noon.Add(-29 * 24 * time.Hour), policy.Dunno},
 	} {
 		b := newBook()
-		b.standing = ledger.Standing{Enforced: ban(4, "auth.AU1"), LastLogin: c.last}
+		b.standing.Enforced = ban(4, "auth.AU1")
+		b.counts[ledger.Of(b.standing.Enforced.Network)] = ledger.Counts{LastLogin: c.last}
 		got := guards(policy.Enforce).Decide(t.Context(), rcpt(t, "protocol_state=CONNECT", "server_port=587"), noon, &facts{recall: b.recall(true)}, false)
 		if got.Action != c.want {
 			t.Errorf("%s: %s", c.name, got.Action)

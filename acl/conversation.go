@@ -25,8 +25,6 @@ type Conversation struct {
 	Owner      policy.Maybe[uint32] // of the other end of a connection from this machine
 	Unproven   bool                 // judged, and nothing is remembered
 
-	Room *Room // nil: each decision has one of its own
-
 	// Account returns the login name of a uid; nil: this machine's.
 	Account func(uid uint32) (name string, ok bool)
 
@@ -35,7 +33,7 @@ type Conversation struct {
 }
 
 // Room is what a decision is made in, 4 kB, for conversations that are judged one request after the other: it is used again
-// and again, and so the rules of a decision are good until the next. The zero Room is ready. It is for one goroutine.
+// and again. The zero Room is ready. It is for one goroutine.
 type Room struct {
 	known    live
 	moment   moment
@@ -45,10 +43,12 @@ type Room struct {
 
 // Decide judges the next request of the connection. The decision has no ID.
 func (c *Conversation) Decide(ctx context.Context, q *policy.Request, now time.Time, trace bool) Decision {
-	s, room := c.Settings, c.Room
-	if room == nil {
-		room = new(Room)
-	}
+	return *c.DecideIn(ctx, new(Room), q, now, trace)
+}
+
+// DecideIn does so in a room, where the decision is good until the next one.
+func (c *Conversation) DecideIn(ctx context.Context, room *Room, q *policy.Request, now time.Time, trace bool) *Decision {
+	s := c.Settings
 	if room.deciding.told == nil {
 		room.deciding.told = make(map[*ledger.Ban]string)
 	}
@@ -64,9 +64,9 @@ func (c *Conversation) Decide(ctx context.Context, q *policy.Request, now time.T
 	r := &known.recall
 	r.ledger, r.proven, r.here, r.room = s.Ledger, known.proven, known.view.here, room.tallies[:0]
 	room.deciding.moment = &room.moment
-	d := s.Decider.decideIn(&room.deciding, ctx, q, now, known, trace).out
+	m := s.Decider.decideIn(&room.deciding, ctx, q, now, known, trace)
 	c.conn.paid = c.conn.paid || known.waited
-	return d
+	return &m.out
 }
 
 // Again makes the last decision in a room once more, with a trace, for whoever wants to see only few of them: with what was

@@ -20,6 +20,7 @@ type moment struct {
 	f        policy.Facts
 	standing ledger.Standing
 	onlyWay  bool         // a ban passed the client by, for over half of a day's mail comes from it
+	login    time.Time    // the last one that is known in the network of a ban, if that was looked for
 	weighed  policy.Score // the sum of what is enforced
 	out      Decision
 	room     [4]string // for its Rules: where one hits, two or three do
@@ -109,9 +110,13 @@ func (t then) Recall() *Recall { return &Recall{ledger: t} }
 // Standing returns what was in force.
 func (t then) Standing(context.Context, netip.Addr) (ledger.Standing, error) { return t.standing, nil }
 
-// Count knows of the mail of a day only whether over half of it came from the client.
+// Count knows of the mail of a day only whether over half of it came from the client, and when the last login was.
 func (t then) Count(_ context.Context, tallies []ledger.Tally) error {
-	if t.onlyWay && len(tallies) > 0 {
+	if len(tallies) == 0 {
+		return nil
+	}
+	tallies[0].Counts.LastLogin = t.login
+	if t.onlyWay {
 		tallies[0].Counts.Day.Clean = onlyWayIn
 	}
 	return nil

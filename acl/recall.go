@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
@@ -241,6 +242,19 @@ func (r *Recall) OnlyWayIn(ctx context.Context, client netip.Addr) bool {
 	}
 	all := [1]ledger.Tally{{Key: ledger.Total}}
 	return r.ledger.Count(ctx, all[:]) == nil && mostOf(&one[0].Counts, &all[0].Counts)
+}
+
+// LastLogin returns when somebody of a network logged in last, zero if nobody is known to have. known is false if the memory
+// does not say.
+func (r *Recall) LastLogin(ctx context.Context, of netip.Prefix) (at time.Time, known bool) {
+	if r == nil || r.ledger == nil {
+		return at, false
+	}
+	one := append(r.fresh(), ledger.Tally{Key: ledger.Of(of)})
+	if r.ledger.Count(ctx, one) != nil {
+		return at, false
+	}
+	return one[0].Counts.LastLogin, true
 }
 
 // mostOf says so by the counts of a client and of all.

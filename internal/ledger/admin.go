@@ -202,7 +202,7 @@ func (e *Engine) Why(p netip.Prefix) (w Why) {
 	now := e.clock.now()
 	around := slices.Collect(func(yield func(*[classes]*entry) bool) {
 		for q, of := range e.entries.table.Supernets(p) {
-			if q != p && !yield(of) {
+			if q != p && !yield(&of.of) {
 				return
 			}
 		}
@@ -212,7 +212,7 @@ func (e *Engine) Why(p netip.Prefix) (w Why) {
 		w.add(of)
 	}
 	for _, of := range e.entries.table.Subnets(p) {
-		if w.add(of); w.More {
+		if w.add(&of.of); w.More {
 			break
 		}
 	}

@@ -110,9 +110,6 @@ func (e *Engine) Standing(_ context.Context, a netip.Addr) (Standing, error) {
 	}
 	now, ahead := e.clock.both()
 	s := e.entries.standing(a, now)
-	if s.Enforced != nil {
-		s.LastLogin = e.counts.read(now, Of(s.Enforced.Network)).LastLogin
-	}
 	if s != (Standing{}) {
 		s.move(ahead)
 	}
@@ -135,9 +132,6 @@ func (s *Standing) move(by time.Duration) {
 		moved := *s.Allowed
 		moved.move(by)
 		s.Allowed = &moved
-	}
-	if !s.LastLogin.IsZero() {
-		s.LastLogin = s.LastLogin.Add(by)
 	}
 }
 

@@ -139,8 +139,7 @@ type Allowed struct {
 // Standing is what is in force for one address. Of several bans of a kind it has the strongest: an administrator's, else
 // that of the highest level, else the one that lasts longest.
 type Standing struct {
-	Allowed   *Allowed
-	Enforced  *Ban
-	Observed  *Ban      // one that was made while its rule was only observed
-	LastLogin time.Time // within the network of Enforced; zero: none that is known
+	Allowed  *Allowed
+	Enforced *Ban
+	Observed *Ban // one that was made while its rule was only observed
 }

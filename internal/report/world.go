@@ -21,9 +21,10 @@ type world struct {
 	rules    []policy.Bound
 	asked    policy.Stages // at which rules are asked
 
-	last   acl.Decision
-	lastOf *play // whose it is, if a ban refused a recipient
-	lastAt time.Time
+	last    *acl.Decision // in room
+	silence acl.Decision  // on what nobody was asked about
+	lastOf  *play         // whose it is, if a ban refused a recipient
+	lastAt  time.Time
 
 	now     *time.Time
 	room    acl.Room
@@ -174,7 +175,7 @@ func (v *verdict) harder(o *verdict) {
 // begin begins a connection.
 func (w *world) begin(p *play, o *Options) {
 	p.end, p.hits = nil, set{}
-	p.talk = acl.Conversation{Room: &w.room}
+	p.talk = acl.Conversation{}
 	p.talk.Settings, p.talk.Interfaces, p.talk.Exim, p.talk.Account = w.settings[0], o.Interfaces, o.Exim, o.Account
 }
 
@@ -184,12 +185,11 @@ func (w *world) ask(ctx context.Context, p *play, v variant, q *policy.Request) 
 	p.talk.Settings = w.settings[v]
 	if !w.patient && w.silent(ctx, q) {
 		p.talk.Hear(q, *w.now)
-		w.last = acl.Decision{}
 		w.lastOf = nil
-		return &w.last
+		return &w.silence
 	}
 	if !w.patient && w.sameBan(p, q) {
-		return &w.last
+		return w.last
 	}
 	if w.patient {
 		w.room = acl.Room{}
@@ -199,8 +199,8 @@ func (w *world) ask(ctx context.Context, p *play, v variant, q *policy.Request) 
 		defer stop()
 		ctx = end
 	}
-	w.last = p.talk.Decide(ctx, q, *w.now, false)
-	d := &w.last
+	d := p.talk.DecideIn(ctx, &w.room, q, *w.now, false)
+	w.last = d
 	w.lastOf, w.lastAt = nil, *w.now
 	if d.Rule == ofBan && d.Action > policy.Delay && q.Stage == policy.RCPT {
 		w.lastOf = p
