@@ -209,16 +209,16 @@ func ends(e *Event) bool {
 
 // know takes what an entry tells of the connection itself.
 func (c *Connection) know(e *Event) {
-	if c.PTR == "" {
+	if e.PTR != "" && c.PTR == "" {
 		c.PTR = c.keep(e.PTR)
 	}
 	if e.HELO != "" && c.HELO() != e.HELO && len(c.HELOs) < maxHELOs {
 		c.HELOs = append(c.HELOs, c.keepLike(e.HELO, c.PTR))
 	}
-	if c.TLS == "" {
+	if e.TLS != "" && c.TLS == "" {
 		c.TLS = c.keep(e.TLS)
 	}
-	if !c.Server.IsValid() {
+	if e.Server.IsValid() && !c.Server.IsValid() {
 		c.Server = e.Server
 	}
 	if e.Auth != "" && e.Kind != AuthFailed {

@@ -36,7 +36,7 @@ const (
 	DefaultPause = 2 * time.Minute  // between two entries of an address: after it, a new connection begins
 	surePause    = 10 * time.Minute // where port or process tell: longer than any of Exim's time-outs but for data
 	linger       = 15 * time.Second // after its end, for deliveries
-	maxSpare     = 1024             // that were given back: they come in bursts, behind one that goes on for long
+	maxSpare     = 64               // that were given back: more would be gone from the processor's cache
 )
 
 type connectionKey struct {
