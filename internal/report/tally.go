@@ -32,6 +32,9 @@ type tally struct {
 	names []string // of the rules, and of what else refuses
 	rules []ruleCount
 
+	lastRule  string // that place was asked for
+	lastPlace int
+
 	connections int
 	first, last time.Time
 	where       *time.Location
@@ -120,19 +123,30 @@ func (t *tally) at(now time.Time) {
 // hitsOf returns the rules that hit at a request. A ban is a hit of the rule that made it, too.
 func (t *tally) hitsOf(d *acl.Decision) (hits set) {
 	for _, name := range d.Rules {
-		if i, ok := t.world.index[name]; ok {
-			hits.add(i)
-		}
+		hits.add(t.place(name))
 	}
 	switch {
 	case d.Rule == ofBan && d.Ban != nil:
-		if i, ok := t.world.index[d.Ban.Rule]; ok {
-			hits.add(i)
-		}
+		hits.add(t.place(d.Ban.Rule))
 	case d.Rule == ofScore:
-		hits.add(t.world.index[ofScore])
+		hits.add(t.place(ofScore))
 	}
 	return hits
+}
+
+// place returns where a rule is counted, or -1. Bans, and those who earn them, are nearly all of what hits.
+func (t *tally) place(rule string) int {
+	switch {
+	case rule == ofBan:
+		return len(t.world.rules)
+	case rule != t.lastRule:
+		i, ok := t.world.index[rule]
+		if !ok {
+			i = -1
+		}
+		t.lastRule, t.lastPlace = rule, i
+	}
+	return t.lastPlace
 }
 
 // banned counts bans that were made.
@@ -153,8 +167,11 @@ func (t *tally) refusedHits(hits set) {
 
 // decided counts who refuses.
 func (t *tally) decided(v *verdict) {
-	i, ok := t.world.index[v.rule]
-	if !ok || !v.refuses() {
+	if !v.refuses() {
+		return
+	}
+	i := t.place(v.rule)
+	if i < 0 {
 		return
 	}
 	if v.action == policy.Defer {
