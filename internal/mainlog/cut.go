@@ -112,17 +112,37 @@ func (c *cutter) border() int {
 	return end
 }
 
-// whole moves a border before the entry of a command line that it would cut.
+// whole moves a border before the entry of a command line that it would cut. It looks at the lines before as parse does: those of
+// a folder's name, and of a header, may be like such an entry.
 func (c *cutter) whole(border int) int {
-	before := c.buf[max(0, border-maxPlanted):border]
-	at := bytes.LastIndex(before, []byte(" cwd="))
-	if at < 0 || bytes.Contains(before[at:], []byte(argsWord)) {
+	from := bytes.LastIndexByte(c.buf[:max(0, border-maxPlanted)], '\n') + 1
+	if !bytes.Contains(c.buf[from:border], []byte(" cwd=")) {
 		return border
 	}
-	if line := bytes.LastIndexByte(before[:at], '\n') + 1; border-len(before)+line > 0 {
-		return border - len(before) + line
+	line, open := 0, -1
+	for text := range bytes.Lines(c.buf[from:border]) {
+		line, from = from, from+len(text)
+		switch {
+		case open < 0 && c.opens(text):
+			open = line
+		case open >= 0 && (bytes.Contains(text, []byte(argsWord)) || from-open > maxPlanted):
+			open = -1
+		}
+	}
+	if open > 0 {
+		return open
 	}
 	return border
+}
+
+// opens reports whether a line is the first of a command line's entry that goes on in the next.
+func (c *cutter) opens(line []byte) bool {
+	if len(line) > maxLine || !bytes.Contains(line, []byte(" cwd=")) {
+		return false
+	}
+	var f front
+	body, _, valid := c.stamp.read(string(line), &f)
+	return valid && f.piece < 2 && !f.syslog && opens(body)
 }
 
 // take returns the first octets as a chunk.

@@ -306,6 +306,20 @@ func readForm(t *testing.T, f logs.Form) (mainlog.Selectors, []mainlog.Event) {
 	return r.Counts().Seen, events
 }
 
+func TestAHeaderThatIsLikeACommandLineStaysWithItsEntry(t *testing.T) {
+	const headers = "  From: a@example.net\n  Subject: a cwd=/b\n  Message-ID: <1@example.net>"
+	const entry = "2026-11-23 13:00:00 1xVTqX-0005xq-2c H=a.example.net [192.0.2.7] F=<a@example.net> rejected after DATA: no\n" + headers + "\n"
+	events, _ := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader(strings.Repeat(entry, 5000))))
+	for i := range events {
+		if events[i].Headers != headers {
+			t.Fatalf("entry %d: %q", i, events[i].Headers)
+		}
+	}
+	if len(events) != 5000 {
+		t.Errorf("%d entries", len(events))
+	}
+}
+
 func TestALineInTheNameOfAFolderIsNoEntry(t *testing.T) {
 	const forged = "2026-11-23 13:00:00 1xVTqX-0005xq-2c <= bob@example.net U=bob P=local S=1\n"
 	const good = "2026-11-23 13:00:01 1xVTqY-0005yr-0q <= a@example.net U=a P=local S=1\n"
@@ -323,6 +337,12 @@ func TestALineInTheNameOfAFolderIsNoEntry(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("2026-11-23 13:00:00 Start queue run: pid=1\n", 7)+"2026-11-23 13:00:00 cwd=/home/x/y\n"+strings.Repeat(forged, 9)+"z 4 args: sendmail\n", 500)
 	_, r := eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader(long)))
 	if c := r.Counts(); c.Kinds[mainlog.Arrived] != 0 || c.Reasons[mainlog.Planted] != 5000 || c.Kinds[mainlog.CommandLine] != 500 {
+		t.Errorf("%d arrivals, %d planted, %d command lines", c.Kinds[mainlog.Arrived], c.Reasons[mainlog.Planted], c.Kinds[mainlog.CommandLine])
+	}
+	// So if the name has lines that are like the first of such an entry.
+	long = strings.Repeat(strings.Repeat("2026-11-23 13:00:00 Start queue run: pid=1\n", 7)+"2026-11-23 13:00:00 cwd=/home/x/y\n"+strings.Repeat("a cwd=/b\n"+forged, 9)+"z 4 args: sendmail\n", 500)
+	_, r = eventsOf(t, in2030(), mainlog.Stream("-", strings.NewReader(long)))
+	if c := r.Counts(); c.Kinds[mainlog.Arrived] != 0 || c.Reasons[mainlog.Planted] != 9500 || c.Kinds[mainlog.CommandLine] != 500 {
 		t.Errorf("%d arrivals, %d planted, %d command lines", c.Kinds[mainlog.Arrived], c.Reasons[mainlog.Planted], c.Kinds[mainlog.CommandLine])
 	}
 	// A line that was cut hides little of what others did.
