@@ -17,7 +17,7 @@ type Stamper interface {
 }
 
 // Programs finds out which program of this machine is behind an Exim process that took a message, or nothing. The user is
-// the one that Exim says; a process of another user is nobody's program.
+// the one that Exim says; a process of another user is nobody's program. When ctx ends, it returns, whatever the kernel does.
 type Programs interface {
 	Program(ctx context.Context, pid int32, uid uint32) policy.Program
 }

@@ -36,6 +36,7 @@ type server struct {
 	own            *own                   // likewise; only run and reload look
 	memory         *ledger.Engine
 	stamps         origin.Stamps
+	senders        *senders
 	inForce        atomic.Pointer[inForce]
 	handed         handed // what systemd listens on for us and nobody has taken yet; only run looks
 	at             string // the socket that Exim asks at
@@ -50,6 +51,7 @@ type inForce struct {
 
 func serveCommand() *cobra.Command {
 	s := &server{}
+	s.senders = newSenders(origin.Helper(origin.PeekSocket), s.log.Load)
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "answer Exim on the socket, in the foreground",
@@ -222,7 +224,7 @@ func (s *server) settings(c *config.Config, log *slog.Logger) (*acl.Settings, er
 			"remembered may shut out somebody else; use it only for an Exim in another network name space")
 	}
 	settings.Peers, settings.Prove, settings.Observer = peers, c.Listen.Prove, s.figures.Metrics
-	stamped(c, settings, &s.stamps)
+	stamped(c, settings, &s.stamps, s.senders)
 	return settings, nil
 }
 

@@ -152,18 +152,9 @@ func (s *server) kept(door *acl.Server) (*decisions, *stamps) {
 	return recent, whose
 }
 
-// senders looks at the processes of this machine: through the helper where one is installed, else with our own rights.
-type senders struct{ look origin.Looker }
-
-// Program returns the program behind an Exim process.
-func (s senders) Program(ctx context.Context, pid int32, uid uint32) policy.Program {
-	script, args := origin.Sender(origin.Chain(ctx, s.look, pid, uid))
-	return policy.Program{Name: script, Args: args}
-}
-
 // stamped says of a configuration what the door does with messages of ours.
-func stamped(c *config.Config, settings *acl.Settings, by *origin.Stamps) {
-	settings.Stamps, settings.Programs = by, senders{origin.Helper(origin.PeekSocket)}
+func stamped(c *config.Config, settings *acl.Settings, by *origin.Stamps, of *senders) {
+	settings.Stamps, settings.Programs = by, of
 	own, ok := c.Policies["origin"].Settings.(*policy.Origin)
 	for i := range settings.Decider.Rules {
 		if b := &settings.Decider.Rules[i]; b.Policy.Name == "origin" && b.Mode != policy.Off {

@@ -46,7 +46,8 @@ type Looker interface {
 }
 
 // Proc reads /proc with our own rights: everything of our own processes, and for root of all; else no Exe and no Dir.
-// It waits for nothing. The zero value is ready, and safe for concurrent use.
+// The arguments lie in the memory of the process: where that waits for a dead disk, a look hangs with it, whatever ctx says. The
+// zero value is ready, and safe for concurrent use.
 type Proc struct{}
 
 // Look reads /proc/PID. All of it is of one process, even if another gets its number meanwhile.

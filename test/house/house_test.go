@@ -50,6 +50,7 @@ var goStatements = map[string]string{
 	"cmd/eximpolicyd/dns.go":     "Close waits; each ends with its context, which Close ends",
 	"cmd/eximpolicyd/outlet.go":  "Close waits for the writer, but no longer than outletEnd",
 	"rbl/resolver.go":            "Close waits; each ends when its connection is closed, or with the questions it asks",
+	"cmd/eximpolicyd/senders.go": "Program waits, no longer than its context; each ends when the kernel has answered, and they are 16 at most",
 	"cmd/eximpolicyd/serve.go":   "run waits for the reload loop, which ends with the context",
 	"internal/ledger/load.go":    "Close waits, no longer than closeTime; it ends when Close says so",
 	"internal/control/server.go": "Serve waits; each ends by the deadline of its connection, which its end cuts short",
