@@ -14,7 +14,8 @@ import (
 // only looked at as a whole (the top-level mode, a dry run) changes no mail, so it gets no field.
 //
 // The account is the login, or else the owner of the process; the mail's own words prove nothing. Only sendmail tells the
-// directory. Mail that comes from elsewhere without a login is not ours to speak of.
+// directory. Mail that comes from elsewhere without a login is not ours to speak of. What Exim's own user sends is a bounce, or
+// has been through a filter that gave it back: that may have come from anywhere, and gets no field.
 type Origin struct {
 	Header      bool `toml:"header" about:"add X-Eximpolicyd-Origin: account, directory and script as hashes, signed; eximpolicyd origin reads it"`
 	XSource     bool `toml:"x_source" about:"add X-Source, the program that sent it. Cost: whoever gets the mail learns which software runs here"`
@@ -69,7 +70,7 @@ type Program struct {
 }
 
 func (s *Origin) judge(q *Request, f *Facts) Verdict {
-	from := &Source{Account: f.Account, Header: s.Header}
+	from := &Source{Account: f.Account}
 	switch loggedIn := q.AuthBy != ""; {
 	case f.Class == Local:
 		from.How, from.UID, from.Dir, from.Program = Sendmail, q.UID, q.CWD, f.Program
@@ -86,7 +87,9 @@ func (s *Origin) judge(q *Request, f *Facts) Verdict {
 	if from.Account == "" && from.UID.Known {
 		from.Account = strconv.FormatUint(uint64(from.UID.Value), 10)
 	}
-	from.Shown = s.shown(from)
+	if from.How == Login || !givenBack(from.UID, q, f) {
+		from.Header, from.Shown = s.Header, s.shown(from)
+	}
 	v := Verdict{Source: from}
 	switch {
 	case from.Account == "":
@@ -95,6 +98,11 @@ func (s *Origin) judge(q *Request, f *Facts) Verdict {
 		v.Reason = from.told()
 	}
 	return v
+}
+
+// givenBack reports whether Exim itself gives a message to Exim, which is no bounce that it made.
+func givenBack(uid Maybe[uint32], q *Request, f *Facts) bool {
+	return uid.Known && uid == f.EximUID && !(f.Class == Local && eximsOwn(uid, q, f))
 }
 
 // How much of a text everybody is shown, in octets. With names and line ends the fields are below 998, RFC 5322 2.1.1.

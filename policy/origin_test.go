@@ -65,6 +65,22 @@ func TestWhatIsToldOfTheOriginOfAMessage(t *testing.T) {
 	if diff := cmp.Diff(want, tell(Origin{Header: true}, submit(65534, "nobody"), ran(script))); diff != "" {
 		t.Error(diff)
 	}
+	// A filter behind a transport of Exim gives back what came from anywhere.
+	all := Origin{Header: true, XSource: true, XSourceDir: true, XSourceArgs: true}
+	for name, c := range map[string]struct {
+		changes []change
+		marked  bool
+	}{
+		"by sendmail":                {[]change{submit(eximUID, "Debian-exim"), ran(script)}, false},
+		"by SMTP":                    {[]change{overTCP(eximUID, "Debian-exim")}, false},
+		"somebody's bounce, by SMTP": {[]change{overTCP(eximUID, "Debian-exim"), sender("")}, false},
+		"a bounce that Exim made":    {[]change{submit(eximUID, "Debian-exim"), sender("")}, true},
+		"with a login":               {[]change{overTCP(eximUID, "Debian-exim"), logsIn("anna@example.com")}, true},
+	} {
+		if got := tell(all, c.changes...); got.Account == "" || got.Header != c.marked || got.Shown != "" && !c.marked {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 	for account, changes := range map[string][]change{
 		"anna@example.com": {overTCP(33, "www-data"), logsIn("anna@example.com")},
 		"www-data":         {overTCP(33, "www-data"), logsIn("")},
@@ -74,7 +90,7 @@ func TestWhatIsToldOfTheOriginOfAMessage(t *testing.T) {
 			t.Errorf("%s: %+v", account, got)
 		}
 	}
-	all := Origin{XSource: true, XSourceDir: true, XSourceArgs: true}
+	all = Origin{XSource: true, XSourceDir: true, XSourceArgs: true}
 	for _, c := range []struct {
 		name     string
 		settings Origin
