@@ -89,14 +89,7 @@ func (d *decisions) outlive(ctx context.Context) {
 
 // keep writes out and saves until ctx ends. Call save once more then.
 func (d *decisions) keep(ctx context.Context) {
-	t := time.NewTicker(decisionsRest)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
+	for pause(ctx, decisionsRest) {
 		d.save()
 	}
 }

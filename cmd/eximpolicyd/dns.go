@@ -218,11 +218,14 @@ func (s *server) told(n rbl.Notice) {
 	say(what, about...)
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// pause waits, and reports whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
+		return false
 	case <-t.C:
+		return true
 	}
 }

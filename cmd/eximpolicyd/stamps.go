@@ -84,14 +84,7 @@ func (s *stamps) unlock() {
 
 // keep saves until ctx ends. Call save once more then.
 func (s *stamps) keep(ctx context.Context) {
-	t := time.NewTicker(stampsRest)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
+	for pause(ctx, stampsRest) {
 		s.unlock()
 		s.save()
 	}

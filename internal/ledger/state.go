@@ -40,8 +40,10 @@ func (e *Engine) State() State {
 	ahead, steps := e.clock.lead()
 	s.ClockSteps = steps
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	now := e.sweep()
+	e.mu.Unlock()
+	e.mu.RLock() // to go through all bans takes a millisecond, for which no decision waits
+	defer e.mu.RUnlock()
 	for c, q := range e.entries.queues {
 		for _, n := range q {
 			switch {

@@ -28,8 +28,8 @@ func counter(name, help string, read func(*Reading, put), labels ...string) fami
 	return family{prefix + name, help, prometheus.CounterValue, labels, read}
 }
 
-// rest is for how long a Reading is good. Nobody scrapes more often who means it, and whoever does must not hold up decisions:
-// to count 65,536 bans takes the memory's lock for milliseconds.
+// rest is for how long a Reading is good. Nobody scrapes more often who means it, and whoever does must not hold up what bans:
+// to count 65,536 bans takes a millisecond.
 const rest = time.Second
 
 // families collect what is read of one Reading. It is safe for concurrent use.
