@@ -8,7 +8,7 @@ import (
 
 // choose picks the rules that are asked, and returns the facts that they need.
 func (c *deciding) choose() (needs policy.Need) {
-	choice := &c.planned().choices[c.q.Stage][c.f.Class]
+	choice := c.choice(c.q.Stage, c.f.Class)
 	c.chosen = choice.rules
 	return choice.needs
 }

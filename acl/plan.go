@@ -1,12 +1,16 @@
 package acl
 
-import "eximpolicyd/policy"
+import (
+	"sync/atomic"
+
+	"eximpolicyd/policy"
+)
 
 // plan is what follows from the rules of a decider alone: which of them are asked at a stage, for a client of a class. Most
-// requests are alike, and to look through all rules four times would take a tenth of a decision. It is never changed.
+// requests are alike, and to look through all rules four times would take a tenth of a decision. What is found out stays.
 type plan struct {
 	remembers bool // a rule is on that needs the memory
-	choices   [16][16]choice
+	choices   [16][16]atomic.Pointer[choice]
 	places    map[string]int // of the rules, by name
 }
 
@@ -19,32 +23,36 @@ type choice struct {
 // planned returns the plan, which is made when it is asked for first. Several who do so at once make the same.
 func (d *Decider) planned() *plan {
 	p := d.plan.Load()
-	if p == nil {
-		p = newPlan(d.Rules)
-		d.plan.Store(p)
+	if p != nil {
+		return p
 	}
-	return p
-}
-
-func newPlan(rules []policy.Bound) *plan {
-	p := &plan{places: make(map[string]int, len(rules))}
-	for i := range rules {
-		b := &rules[i]
+	p = &plan{places: make(map[string]int, len(d.Rules))}
+	for i := range d.Rules {
+		b := &d.Rules[i]
 		p.remembers = p.remembers || b.Needs&policy.NeedTried != 0 && b.Mode != policy.Off
 		if _, twice := p.places[b.Name]; !twice {
 			p.places[b.Name] = i
 		}
-		for stage := range p.choices {
-			for class := range p.choices[stage] {
-				if asked(b, policy.Stage(stage), policy.Class(class)) {
-					c := &p.choices[stage][class]
-					c.rules = append(c.rules, uint16(i))
-					c.needs |= b.Needs
-				}
-			}
+	}
+	d.plan.Store(p)
+	return p
+}
+
+// choice returns the rules of one stage and class.
+func (d *Decider) choice(stage policy.Stage, class policy.Class) *choice {
+	at := &d.planned().choices[stage][class]
+	if c := at.Load(); c != nil {
+		return c
+	}
+	c := &choice{}
+	for i := range d.Rules {
+		if b := &d.Rules[i]; asked(b, stage, class) {
+			c.rules = append(c.rules, uint16(i))
+			c.needs |= b.Needs
 		}
 	}
-	return p
+	at.Store(c)
+	return c
 }
 
 // asked reports whether a rule is judged at a stage, for clients of a class.
