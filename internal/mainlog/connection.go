@@ -7,37 +7,43 @@ import (
 )
 
 // Connection is what a log tells of one connection of a client, or of one local submission. Its strings are its own.
+//
+// What nearly every entry touches stands first, side by side: thousands are open, and to fetch them takes longest.
 type Connection struct {
-	Client netip.Addr // not valid: a local submission
-	Port   uint16
-	Server netip.AddrPort
-	PID    int32
-	By     Evidence // how its entries were found to belong together
-	PTR    string
-	HELOs  []string // the names it greeted with, in order, each once; at most maxHELOs
-	Ident  string   // the login of a local submission
-	CWD    string   // the directory it was made in
-	Began  time.Time
-	Ended  time.Time // of the last entry
-	End    Kind      // Closed, Dropped, Lost, TimedOut, NoMail, Refused, ConnectRejected; Unknown is not told
+	Ended   time.Time // of the last entry
+	Began   time.Time
+	By      Evidence // how its entries were found to belong together
+	End     Kind     // Closed, Dropped, Lost, TimedOut, NoMail, Refused, ConnectRejected; Unknown is not told
+	PID     int32
+	Entries int
+	Octets  int // of its entries, about: what it takes in memory
 
-	TLS   string
-	Login string // the last that succeeded, as authenticator:login
-
-	Messages []Message // at most maxDeeds
-	Rcpts    []Rcpt    // that were refused, in order; at most maxDeeds
-	Logins   []Login   // that failed; at most maxDeeds
-	Refusals []Refusal // of the connection, HELO, MAIL and other commands; at most maxDeeds
+	HELOs []string        // the names it greeted with, in order, each once; at most maxHELOs
+	Rcpts []Rcpt          // that were refused, in order; at most maxDeeds
+	texts strings.Builder // that its strings are parts of
 
 	Good, UnknownUsers, RelayDenied, Deferred, Refused int // recipients
 	FailedLogins                                       int
 	ProtocolErrors                                     int // also syntax and synchronization
 	TLSErrors                                          int
 	Doubtful                                           int // entries that may be of another client: nothing else counts them
-	Entries                                            int
-	Octets                                             int // of its entries, about: what it takes in memory
 
-	texts strings.Builder // that its strings are parts of
+	Client netip.Addr // not valid: a local submission
+	Port   uint16
+	Server netip.AddrPort
+	PTR    string
+	Ident  string // the login of a local submission
+	CWD    string // the directory it was made in
+
+	TLS   string
+	Login string // the last that succeeded, as authenticator:login
+
+	Messages []Message // at most maxDeeds
+	Logins   []Login   // that failed; at most maxDeeds
+	Refusals []Refusal // of the connection, HELO, MAIL and other commands; at most maxDeeds
+
+	helo  [1]string // room for HELOs and Logins: most have one or none
+	login [1]Login
 	of    *building
 }
 
@@ -152,7 +158,7 @@ func (c *Connection) keepLike(s, kept string) string {
 // again makes a connection that nobody uses any more a new one, with the room that its lists have.
 func (c *Connection) again() {
 	*c = Connection{
-		HELOs: few(c.HELOs), Messages: few(c.Messages), Rcpts: few(c.Rcpts), Logins: few(c.Logins), Refusals: few(c.Refusals), of: c.of,
+		Messages: few(c.Messages), Rcpts: few(c.Rcpts), Refusals: few(c.Refusals), of: c.of,
 	}
 }
 
@@ -181,6 +187,9 @@ func (c *Connection) add(e *Event) {
 		c.rcpt(e)
 	case AuthFailed:
 		c.FailedLogins++
+		if c.Logins == nil {
+			c.Logins = c.login[:0]
+		}
 		if len(c.Logins) < maxDeeds {
 			c.Logins = append(c.Logins, Login{e.Time, c.keep(e.Auth), c.keep(e.Login), e.Temporary})
 		}
@@ -213,6 +222,9 @@ func (c *Connection) know(e *Event) {
 		c.PTR = c.keep(e.PTR)
 	}
 	if e.HELO != "" && c.HELO() != e.HELO && len(c.HELOs) < maxHELOs {
+		if c.HELOs == nil {
+			c.HELOs = c.helo[:0]
+		}
 		c.HELOs = append(c.HELOs, c.keepLike(e.HELO, c.PTR))
 	}
 	if e.TLS != "" && c.TLS == "" {

@@ -47,10 +47,10 @@ type connectionKey struct {
 
 // building is a connection that may go on.
 type building struct {
-	Connection
-	key   connectionKey
 	ended bool
 	left  bool // it is no longer found by its key
+	Connection
+	key connectionKey
 }
 
 // messageAt is where a message stands.
