@@ -6,9 +6,11 @@ import (
 	"io"
 )
 
-// Bounds of reading. What is in the air of one stream is about 4 chunks, with their events 300 kB each.
+// Bounds of reading. What is in the air of one stream is a few chunks, with their events 150 kB each: a processor's cache holds
+// them, and there is little for the garbage collector to go through.
 const (
-	chunkSize = 64 << 10 // octets read at once: some 400 entries
+	chunkSize = 32 << 10 // octets read at once: some 200 entries
+	mostChunk = 64 << 10 // likewise, where one entry has more lines
 	maxLine   = 16 << 10 // octets of a line that are looked at; Exim writes no entry over 8 kB (LOG_BUFFER_SIZE)
 	maxEmpty  = 100      // reads in a row that bring nothing; after them, nothing is expected any more
 	maxAfter  = 32 << 10 // octets of the lines after the first that belong to an entry
@@ -40,7 +42,7 @@ type cutter struct {
 }
 
 func newCutter(in *Input, r io.Reader) *cutter {
-	return &cutter{input: in, from: r, buf: make([]byte, 2*chunkSize), line: 1, first: true}
+	return &cutter{input: in, from: r, buf: make([]byte, 2*mostChunk), line: 1, first: true}
 }
 
 // next returns the next chunk, at the end with io.EOF or what went wrong; a chunk may come with either.
@@ -67,7 +69,7 @@ func (c *cutter) next() (*chunk, error) {
 		if c.fill < chunkSize {
 			continue
 		}
-		if at := c.border(); at > 0 {
+		if at := c.border(); at > 0 && (c.fill >= mostChunk || bytes.IndexByte(c.buf[at:c.fill], '\n') >= 0) {
 			return c.take(at), nil
 		}
 		if c.fill == len(c.buf) { // one line fills it

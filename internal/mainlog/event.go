@@ -8,7 +8,7 @@ import (
 )
 
 // Event is one entry of a log. Its strings are parts of the text that was read, as it stands there: escapes such as \n and \"
-// are Exim's (see Unescape), and whatever a client may choose is hostile. They stay valid, but each keeps the 64 kB around it
+// are Exim's (see Unescape), and whatever a client may choose is hostile. They stay valid, but each keeps the 32 kB around it
 // in memory: strings.Clone what is kept for long. The zero Event is of kind Unknown.
 type Event struct {
 	Time time.Time

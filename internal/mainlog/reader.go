@@ -15,7 +15,7 @@ type Options struct {
 // Reader reads logs as one stream of events in the order of time. It is for one goroutine; behind it some read and parse ahead,
 // until the end or Close.
 //
-// Bound: about 3 MB for each log (a main log, a reject log), whatever its length; rotated parts are read one after the other.
+// Bound: about 1 MB for each log (a main log, a reject log), whatever its length; rotated parts are read one after the other.
 type Reader struct {
 	streams []*stream
 	started bool

@@ -9,7 +9,7 @@ import (
 
 // stream reads one set in the background: one goroutine cuts chunks, a few parse them, and whoever asks takes them in order.
 //
-// Bound: inAir chunks of at most 128 kB and their events, about 3 MB.
+// Bound: inAir chunks and as many that are being cut or told of, of at most 128 kB, and their events, about 1 MB.
 type stream struct {
 	set     set
 	options *Options
@@ -24,7 +24,7 @@ type stream struct {
 	ended bool
 }
 
-const inAir = 4
+const inAir = 2
 
 func newStream(s set, o *Options) *stream {
 	return &stream{
