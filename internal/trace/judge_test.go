@@ -3,6 +3,7 @@ package trace
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +114,20 @@ func TestAReportIsLookedIntoWithinBounds(t *testing.T) {
 			t.Errorf("%s: %d hops", c.name, len(r.Mails[0].Hops))
 		}
 	}
+}
+
+func TestAHeaderOfAPartTakesNoMoreMemoryThanAReportIsLong(t *testing.T) {
+	const head = "Message-ID: <a@example.com>\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
+	text := head + strings.Repeat("a:\n", (MaxReport-2*len(head))/3) + "\n--b--\n"
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r, err := ReadReport(strings.NewReader(text))
+	runtime.ReadMemStats(&after)
+	took := (after.TotalAlloc - before.TotalAlloc) >> 20
+	if err != nil || len(r.Mails) != 1 || took > 100 {
+		t.Errorf("%v: a report of 10 MB takes %d MB", err, took)
+	}
+	t.Logf("FIGURE trace: a report of 10 MB that is one header of a part takes %d MB in all", took)
 }
 
 func TestAReceivedFieldIsReadAsMailServersWriteIt(t *testing.T) {

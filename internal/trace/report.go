@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"mime/multipart"
 	"strings"
 
 	"github.com/emersion/go-message"
@@ -105,16 +106,20 @@ func (w *walker) part(e *message.Entity, depth int) {
 	if w.parts++; depth > maxDepth || w.parts > maxParts {
 		return
 	}
-	if parts := e.MultipartReader(); parts != nil {
-		for {
-			p, _ := parts.NextPart() // one with an encoding that is not known comes with an error
-			if p == nil {
+	kind, params, err := e.Header.ContentType()
+	if strings.HasPrefix(kind, "multipart/") {
+		// Not go-message's reader of parts: it has no bound for their headers, and 10 MB of short fields take 1.6 GB.
+		parts := multipart.NewReader(e.Body, params["boundary"])
+		for w.parts <= maxParts {
+			p, err := parts.NextRawPart()
+			if err != nil {
 				return
 			}
-			w.part(p, depth+1)
+			inner, _ := message.New(message.HeaderFromMap(p.Header), p) // one with an encoding that is not known comes with an error
+			w.part(inner, depth+1)
 		}
+		return
 	}
-	kind, _, err := e.Header.ContentType()
 	_, disposition, _ := e.Header.ContentDisposition()
 	switch {
 	case kind == "message/rfc822", kind == "message/global", strings.HasSuffix(strings.ToLower(disposition["filename"]), ".eml"):
