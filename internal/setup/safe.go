@@ -46,7 +46,8 @@ func rootOnly(folder string) error {
 	return nil
 }
 
-// onlyRoots wants an owner and a mode that let nobody but root change a thing.
+// onlyRoots wants an owner and a mode that let nobody but root change a thing. Root's group may not write either: with an access
+// list (acl(5)) these bits are its mask, and stand for any user whom it names.
 func onlyRoots(path string, info fs.FileInfo, sticky bool) error {
 	owner := info.Sys().(*syscall.Stat_t) // what Lstat fills in on Linux
 	mode := info.Mode().Perm()
@@ -55,7 +56,7 @@ func onlyRoots(path string, info fs.FileInfo, sticky bool) error {
 		return fault(Forbidden, "chown root "+path, "%s belongs to uid %d, who could change it: setup reads, runs and writes only what is root's", path, owner.Uid)
 	case mode&0o002 != 0 && !(sticky && info.Mode()&fs.ModeSticky != 0):
 		return fault(Forbidden, "chmod o-w "+path, "%s can be changed by everybody (mode %04o): setup reads, runs and writes only what is root's", path, mode)
-	case mode&0o020 != 0 && owner.Gid != 0 && !(sticky && info.Mode()&fs.ModeSticky != 0):
+	case mode&0o020 != 0 && !(sticky && info.Mode()&fs.ModeSticky != 0):
 		return fault(Forbidden, "chmod g-w "+path, "%s can be changed by group %d (mode %04o): setup reads, runs and writes only what is root's", path, owner.Gid, mode)
 	}
 	return nil

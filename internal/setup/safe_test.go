@@ -32,6 +32,9 @@ func planted(t *testing.T) string {
 	must(os.Chown(at("theirs"), 65534, 0))
 	must(os.Chown(at("group"), 0, 65534))
 	must(os.Chmod(at("group"), 0o775))
+	must(os.Mkdir(at("listed"), 0o755))
+	must(os.WriteFile(at("listed/file"), []byte("text"), 0o644))
+	must(os.Chmod(at("listed"), 0o775)) // as one looks whose access list lets somebody write
 	must(os.Mkdir(at("sticky"), 0o755))
 	must(os.Mkdir(at("sticky/mine"), 0o755))
 	must(os.WriteFile(at("sticky/mine/file"), []byte("text"), 0o644))
@@ -54,7 +57,7 @@ func TestOnlyWhatRootAloneCanChangeIsRead(t *testing.T) {
 	dir := planted(t)
 	for name, says := range map[string]string{
 		"way/file": "is a link", "good/link": "is a link", "good/dangling": "is a link", "good/pipe": "is not a regular file", "good": "is not a regular file",
-		"open/file": "can be changed by everybody", "theirs/file": "belongs to uid 65534", "group/file": "can be changed by group 65534",
+		"open/file": "can be changed by everybody", "theirs/file": "belongs to uid 65534", "group/file": "can be changed by group 65534", "listed/file": "can be changed by group 0",
 		"sticky/file": "can be changed by everybody", "good/written": "can be changed by everybody", "good/nobodys": "belongs to uid 65534",
 		"good/long": "longer than", "good/../good/file": "", "good/file": "", "good/hard": "", "sticky/mine/file": "",
 	} {
