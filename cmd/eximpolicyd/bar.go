@@ -23,12 +23,12 @@ type bar struct {
 	draws sync.WaitGroup
 }
 
-// newBar makes one for files; "-" is standard input, of which nobody knows the length.
-func newBar(w io.Writer, files []string) *bar {
+// newBar makes one for files, each of which becomes an input by as; "-" is standard input, of which nobody knows the length.
+func newBar(w io.Writer, files []string, as func(string) mainlog.Input) *bar {
 	b := &bar{}
 	show := isTerminal(w)
 	for _, name := range files {
-		in := mainlog.File(name)
+		in := as(name)
 		if info, err := os.Stat(name); err == nil && name != "-" {
 			b.all += info.Size()
 		}

@@ -136,7 +136,8 @@ func (r *replayer) ask(conf *config.Config, o *report.Options) (*asking, error) 
 func (r *replayer) replay(o *report.Options, errs io.Writer, args []string, where *time.Location) (*report.Report, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	bar := newBar(errs, args)
+	context.AfterFunc(ctx, stop) // a second signal ends what waits for a pipe
+	bar := newBar(errs, args, mainlog.File)
 	defer bar.Close()
 	reader := mainlog.NewReader(bar.inputs, mainlog.Options{Location: where})
 	defer reader.Close()

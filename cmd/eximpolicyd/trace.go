@@ -24,6 +24,7 @@ type tracer struct {
 	zone  string
 	json  bool
 	names []string
+	own   bool // the logs are those that were found
 }
 
 func newTrace() *cobra.Command {
@@ -141,6 +142,7 @@ func (t *tracer) logs(args []string, since time.Time, reject bool) ([]string, er
 	if len(args) > 0 {
 		return args, nil
 	}
+	t.own = true
 	own, err := trace.OwnLogs("/", since, reject)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -178,7 +180,12 @@ func (t *tracer) read(errs io.Writer, logs []string, read func(context.Context, 
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	bar := newBar(errs, logs)
+	context.AfterFunc(ctx, stop) // a second signal ends what waits for a pipe
+	as := mainlog.File
+	if t.own {
+		as = mainlog.OwnFile
+	}
+	bar := newBar(errs, logs, as)
 	defer bar.Close()
 	reader := mainlog.NewReader(bar.inputs, mainlog.Options{Location: where})
 	defer reader.Close()

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Input is one file of a log, or another source.
@@ -32,6 +34,26 @@ func File(name string) Input {
 	}
 	return in
 }
+
+// OwnFile is File for a log that was found in the folder of another user, Exim's as a rule, who can put a link or a pipe into its
+// place at any time: neither is followed or waited for.
+func OwnFile(name string) Input {
+	in := File(name)
+	in.Open = func() (io.ReadCloser, error) {
+		f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+			return nil, errors.Join(errNoFile, err, f.Close())
+		}
+		return f, nil
+	}
+	return in
+}
+
+// errNoFile says that somebody has put something else into the place of a log.
+var errNoFile = errors.New("it is no file")
 
 // Stream is a reader that is read once and not closed.
 func Stream(name string, r io.Reader) Input {
