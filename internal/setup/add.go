@@ -241,7 +241,19 @@ func (s *Setup) stale(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	have, _, err := read(debianGenerated)
-	return !bytes.Equal(want, have), err
+	return !bytes.Equal(nameless(want), nameless(have)), err
+}
+
+// nameless is what Debian's script has made without the comment in which it calls itself as it was called: /sbin/update-exim4.conf by
+// one who looks there first.
+func nameless(conf []byte) []byte {
+	const by = "\n# dynamically by "
+	before, after, found := bytes.Cut(conf, []byte(by))
+	if !found {
+		return conf
+	}
+	_, after, _ = bytes.Cut(after, []byte("\n"))
+	return slices.Concat(before, []byte(by), after)
 }
 
 // rehearse makes the new configuration in private and has Exim use it.
