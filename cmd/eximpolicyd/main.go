@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -56,11 +57,11 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	root := command()
 	root.SetArgs(args)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err == nil {
 		return 0
 	}
-	f := &failure{code: exUsage, err: err, hint: "see " + root.Name() + " --help"}
+	f := &failure{code: exUsage, err: err, hint: "see " + cmd.CommandPath() + " --help"}
 	var path *fs.PathError
 	if !errors.As(err, &f) && errors.As(err, &path) {
 		f = &failure{code: exIO, err: err} // what we print could not be written
@@ -142,12 +143,17 @@ func configFile(named string) string {
 	return named
 }
 
+const readable = 4 // R_OK of access(2)
+
 // load reads a configuration: the file named, else the default file, else the embedded defaults.
 func load(file string) (*config.Config, error) {
 	if file = configFile(file); file == "" {
 		return config.Default(), nil
 	}
 	c, err := config.Load(file)
+	if err != nil && syscall.Access(file, readable) == syscall.EACCES {
+		return nil, &failure{exPermission, err, "run it as root, or as a user who may read that file"}
+	}
 	if err != nil {
 		return nil, &failure{exConfig, err, "eximpolicyd config default prints a file with every key"}
 	}

@@ -72,7 +72,7 @@ func carried(args []string, stdin io.Reader) (list []origin.Carried, whole bool,
 	if args[0] != "-" {
 		f, err := os.Open(args[0])
 		if err != nil {
-			return nil, false, fail(exNoInput, "a field begins with v=1", "%w", err)
+			return nil, false, fail(exNoInput, "name a file with the message in it; a field in its stead begins with v=1", "%w", err)
 		}
 		defer f.Close()
 		in, name = f, args[0]

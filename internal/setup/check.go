@@ -61,7 +61,7 @@ func (s *Setup) Check(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.checkJournal(&f)
+	leaves := s.checkJournal(&f) && s.named() == ""
 	panel := slices.Contains(eximsnippets.Panels(), s.flavour)
 	if !panel {
 		if there, err := s.anything(); err != nil {
@@ -71,8 +71,10 @@ func (s *Setup) Check(ctx context.Context) ([]Finding, error) {
 			return f, nil
 		}
 		s.checkFiles(&f)
-		s.checkLines(&f)
-		s.checkOptions(&f)
+		if !leaves { // else --remove has taken these out
+			s.checkLines(&f)
+			s.checkOptions(&f)
+		}
 	}
 	s.checkOrder(&f, running)
 	s.checkCalls(&f, running)
@@ -124,8 +126,8 @@ func (s *Setup) rearranged(j *journal) string {
 	return "arrange it as " + j.Flavour + " again, run eximpolicyd setup --remove, and only then change it"
 }
 
-// checkJournal looks for a run that others must end.
-func (s *Setup) checkJournal(f *findings) {
+// checkJournal looks for a run that others must end, and reports whether that is a removal which waits for Exim to be reloaded.
+func (s *Setup) checkJournal(f *findings) (leaves bool) {
 	j, err := loadJournal(s.state)
 	switch {
 	case err != nil:
@@ -136,8 +138,10 @@ func (s *Setup) checkJournal(f *findings) {
 	case j.Phase == adding || j.Phase == removing:
 		f.add(place{file: j.path}, "run eximpolicyd setup --add or --remove: it first brings back what was", "an earlier run did not come to its end")
 	case j.Phase == leaving:
-		f.add(place{file: s.dir}, "eximpolicyd setup --remove", "Exim asks no more, but our files are still here")
+		f.add(place{file: s.dir}, "reload Exim, and run eximpolicyd setup --remove again", "Exim asks no more, but our files are still here")
+		return true
 	}
+	return false
 }
 
 // checkFiles looks at each file of ours.
