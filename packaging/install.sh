@@ -64,6 +64,7 @@ fi
 [ "$root" ] || cat <<'END'
 eximpolicyd is installed. Next, as root:
     systemd-sysusers eximpolicyd.conf && systemd-tmpfiles --create eximpolicyd.conf
+    chgrp eximpolicyd /etc/eximpolicyd/eximpolicyd.toml && chmod 640 /etc/eximpolicyd/eximpolicyd.toml
     systemctl daemon-reload && systemctl enable --now eximpolicyd.service
     eximpolicyd setup --add
 END

@@ -18,8 +18,9 @@ import (
 
 // Bounds of a book.
 const (
-	maxNames    = 16384   // accounts, directories and programs that send mail: a host of 5,000 sites has 15,000
-	maxOctets   = 4 << 20 // of their text: 256 each
+	maxAccounts = 8192    // that send mail: a host of 5,000 sites has as many
+	maxPlaces   = 16384   // directories and programs
+	maxOctets   = 4 << 20 // of the text of each: 256 a place
 	maxText     = 1024    // octets of one, as the snippet sends; escaped, four times as many
 	maxNameLine = 16 << 10
 )
@@ -27,14 +28,22 @@ const (
 // Book knows what the tokens of stamps stand for. A token can't be calculated back, and to try all directories of a disk would
 // take long, so each is written down when it is made.
 //
-// Bound: maxNames and maxOctets, what has not been seen for the longest time goes first. Lost on restart unless Save and Load
-// keep it. A forgotten name is a token that can't be told any more; that the stamp is ours can. The zero Book is empty and
-// ready; it is safe for concurrent use.
+// Accounts have a shelf of their own: a user calls his directories and programs what he likes, and could else have everybody's
+// account forgotten.
+//
+// Bound: maxAccounts, maxPlaces and maxOctets; what has not been seen for the longest time goes first. Lost on restart unless
+// Save and Load keep it. A forgotten name is a token that can't be told any more; that the stamp is ours can. The zero Book is
+// empty and ready; it is safe for concurrent use.
 type Book struct {
-	mu      sync.Mutex
-	names   *simplelru.LRU[string, Name]
-	octets  int
-	edition uint64
+	mu               sync.Mutex
+	accounts, places shelf
+	edition          uint64
+}
+
+// A shelf holds the names of some kinds, and how many octets they take.
+type shelf struct {
+	names  *simplelru.LRU[string, Name]
+	octets int
 }
 
 // Name is what a token stands for.
@@ -63,21 +72,25 @@ func (b *Book) note(n Name) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.names == nil {
-		b.names, _ = simplelru.NewLRU(maxNames, func(_ string, gone Name) { b.octets -= gone.size() }) // fails at sizes below 1 only
+	on, most := &b.places, maxPlaces
+	if n.Kind == kindAccount {
+		on, most = &b.accounts, maxAccounts
 	}
-	if old, ok := b.names.Get(n.Token); ok {
+	if on.names == nil {
+		on.names, _ = simplelru.NewLRU(most, func(_ string, gone Name) { on.octets -= gone.size() }) // fails at sizes below 1 only
+	}
+	if old, ok := on.names.Get(n.Token); ok {
 		same := old.UID == nil && n.UID == nil || old.UID != nil && n.UID != nil && *old.UID == *n.UID
 		if same && n.Seen.Sub(old.Seen) < seenRest {
 			return
 		}
-		b.octets -= old.size()
+		on.octets -= old.size()
 	}
-	b.names.Add(n.Token, n)
-	b.octets += n.size()
+	on.names.Add(n.Token, n)
+	on.octets += n.size()
 	b.edition++
-	for b.octets > maxOctets {
-		b.names.RemoveOldest()
+	for on.octets > maxOctets {
+		on.names.RemoveOldest()
 	}
 }
 
@@ -99,10 +112,12 @@ func (n *Name) size() int { return 128 + len(n.Token) + len(n.Text) }
 func (b *Book) find(token string) (n Name, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.names == nil || token == "" {
-		return n, false
+	for _, on := range []*shelf{&b.accounts, &b.places} {
+		if on.names != nil && token != "" && !ok {
+			n, ok = on.names.Peek(token)
+		}
 	}
-	return b.names.Peek(token)
+	return n, ok
 }
 
 // Edition is another number whenever the book has changed.
@@ -116,12 +131,12 @@ func (b *Book) Edition() uint64 {
 func (b *Book) Forget(account string) (gone int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.names == nil {
+	if b.accounts.names == nil {
 		return 0
 	}
-	for _, n := range b.names.Values() {
-		if n.Kind == kindAccount && (n.Text == account || n.UID != nil && fmt.Sprint(*n.UID) == account) {
-			b.names.Remove(n.Token)
+	for _, n := range b.accounts.names.Values() {
+		if n.Text == account || n.UID != nil && fmt.Sprint(*n.UID) == account {
+			b.accounts.names.Remove(n.Token)
 			b.edition++
 			gone++
 		}
@@ -129,12 +144,14 @@ func (b *Book) Forget(account string) (gone int) {
 	return gone
 }
 
-// Save writes a line of JSON for each name, what was seen last at the end.
+// Save writes a line of JSON for each name, of each shelf what was seen last at the end.
 func (b *Book) Save(w io.Writer) error {
 	b.mu.Lock()
 	var names []Name
-	if b.names != nil {
-		names = b.names.Values()
+	for _, on := range []*shelf{&b.accounts, &b.places} {
+		if on.names != nil {
+			names = append(names, on.names.Values()...)
+		}
 	}
 	b.mu.Unlock()
 	out := bufio.NewWriter(w)

@@ -31,7 +31,8 @@ func TestNamesOutliveARestartHoweverTheyAreSpelled(t *testing.T) {
 		m.Dir = dir
 		stamp := parse(t, s.Stamp(m))
 		before := s.Tell(stamp).Dir
-		s.Book = Book{names: restarted(t, &s.Book).names}
+		next := restarted(t, &s.Book)
+		s.Book = Book{accounts: next.accounts, places: next.places}
 		if after := s.Tell(stamp).Dir; after != before || after != escape(dir) || !printed(after) {
 			t.Errorf("%q is %q, then %q", dir, before, after)
 		}
@@ -46,42 +47,59 @@ func TestABookHasItsBounds(t *testing.T) {
 	name := func(i int) Name {
 		return Name{Token: fmt.Sprint("t", i), Kind: kindDirectory, Text: fmt.Sprintf("/%d", i), Seen: made}
 	}
-	for i := range maxNames {
+	for i := range maxPlaces {
 		b.note(name(i))
 	}
 	b.note(name(0)) // it is seen again, so another is the oldest
-	b.note(name(maxNames))
+	b.note(name(maxPlaces))
 	if _, ok := b.find("t0"); !ok {
 		t.Error("a name that was just seen is forgotten")
 	}
-	if _, ok := b.find("t1"); ok || b.names.Len() != maxNames {
-		t.Errorf("%d names", b.names.Len())
+	if _, ok := b.find("t1"); ok || b.places.names.Len() != maxPlaces {
+		t.Errorf("%d names", b.places.names.Len())
 	}
 	next := restarted(t, b)
-	next.note(name(maxNames + 1))
-	if _, ok := next.find("t2"); ok || next.names.Len() != maxNames {
+	next.note(name(maxPlaces + 1))
+	if _, ok := next.find("t2"); ok || next.places.names.Len() != maxPlaces {
 		t.Error("after a restart another name is the oldest")
 	}
 	long := strings.Repeat("x", 4*maxText)
-	for i := range maxNames {
+	for i := range maxPlaces {
 		n := name(i)
 		n.Text = long
 		b.note(n)
-		if b.octets > maxOctets+8*maxText {
-			t.Fatalf("%d octets", b.octets)
+		if b.places.octets > maxOctets+8*maxText {
+			t.Fatalf("%d octets", b.places.octets)
 		}
 	}
 	sum := 0
-	for _, n := range b.names.Values() {
+	for _, n := range b.places.names.Values() {
 		sum += n.size()
 	}
-	if sum != b.octets || sum > maxOctets || sum < maxOctets-8*maxText {
-		t.Errorf("%d octets, %d counted", sum, b.octets)
+	if sum != b.places.octets || sum > maxOctets || sum < maxOctets-8*maxText {
+		t.Errorf("%d octets, %d counted", sum, b.places.octets)
 	}
 	n := name(0)
 	n.Text = long + "x"
-	if b.note(n); b.names.Contains("t0") && b.octets != sum {
+	if b.note(n); b.places.names.Contains("t0") && b.places.octets != sum {
 		t.Error("a text that is too long is kept")
+	}
+}
+
+func TestAUserWhoInventsDirectoriesHasNoAccountForgotten(t *testing.T) {
+	b := &Book{}
+	b.note(Name{Token: "anna", Kind: kindAccount, Text: "anna", Seen: made})
+	for i := range 2 * maxPlaces {
+		b.note(Name{Token: fmt.Sprint("t", i), Kind: kindProgram, Text: strings.Repeat("x", i%maxText), Seen: made})
+	}
+	if n, ok := b.find("anna"); !ok || n.Text != "anna" {
+		t.Error("the account is forgotten")
+	}
+	for i := range maxAccounts {
+		b.note(Name{Token: fmt.Sprint("a", i), Kind: kindAccount, Text: "a", Seen: made})
+	}
+	if _, ok := b.find("anna"); ok || b.accounts.names.Len() != maxAccounts {
+		t.Errorf("%d accounts", b.accounts.names.Len())
 	}
 }
 
@@ -101,8 +119,8 @@ func TestANameThatIsSeenAgainChangesTheFileOnceAnHour(t *testing.T) {
 	}
 	other := uint32(2) // the account was made anew
 	n.UID = &other
-	if b.note(n); b.octets != n.size() {
-		t.Errorf("%d octets", b.octets)
+	if b.note(n); b.accounts.octets != n.size() {
+		t.Errorf("%d octets", b.accounts.octets)
 	}
 	if got, _ := b.find("t"); *got.UID != 2 {
 		t.Errorf("uid %d", *got.UID)
@@ -119,7 +137,7 @@ func TestDamagedLinesAreLeftOut(t *testing.T) {
 	} {
 		b := &Book{}
 		taken, damaged, err := b.Load(strings.NewReader(good + "\n" + line + "\n" + strings.Replace(good, "AAAA", "BBBB", 1) + "\n"))
-		if taken != 2 || damaged != 1 || err != nil || b.names.Len() != 2 {
+		if taken != 2 || damaged != 1 || err != nil || b.accounts.names.Len() != 2 {
 			t.Errorf("%s: %d taken, %d damaged, %v", name, taken, damaged, err)
 		}
 	}
