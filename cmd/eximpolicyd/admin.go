@@ -62,7 +62,7 @@ func (a *admin) at(ask func(socket string) error) error {
 	}
 	err = ask(socket)
 	if noDaemon(err) {
-		return fail(exUnavailable, "is eximpolicyd serve running? control.sock stands beside its socket", "no daemon at %s", socket)
+		return fail(exUnavailable, "is eximpolicyd serve running (systemctl start eximpolicyd)? control.sock stands beside its socket", "no daemon at %s", socket)
 	}
 	return noAnswer(socket, err)
 }

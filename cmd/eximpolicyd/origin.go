@@ -29,8 +29,8 @@ account, directory and program stand behind its hashes. The argument is the fiel
 report with one inside, or a header (- is standard input); of a whole message it is said, too, whether the field belongs to it or
 was taken from another.
 
-The running daemon has the keys and the names. It knows the last 8,192 accounts and 16,384 directories and programs, also after a restart. --new-key signs with
-another key from now on; what was signed before can still be told.
+The running daemon has the keys and the names. It knows the last 8,192 accounts and 16,384 directories and programs, also after
+a restart. --new-key signs with another key from now on; what was signed before can still be told.
 
 The exit code is 1 if no field was signed here, or it is another message's, and 65 if there is none.`,
 		Example: `  eximpolicyd origin report.eml
