@@ -30,11 +30,7 @@ func rootOnly(folder string) error {
 			return err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
-			to, err := filepath.EvalSymlinks(path)
-			if err != nil {
-				to = "its end"
-			}
-			return fault(Forbidden, "name "+to+" instead, or make it a real folder", "%s is a link, and setup never follows one", path)
+			return isLink(path, ", or make it a real folder")
 		}
 		if !info.IsDir() {
 			return fault(Forbidden, "", "%s is not a folder", path)
@@ -44,6 +40,15 @@ func rootOnly(folder string) error {
 		}
 	}
 	return nil
+}
+
+// isLink is the fault of a link: where it leads may be named instead, or what else there is to do.
+func isLink(path, or string) error {
+	to, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		to = "its end"
+	}
+	return fault(Forbidden, "name "+to+" instead"+or, "%s is a link, and setup never follows one", path)
 }
 
 // onlyRoots wants an owner and a mode that let nobody but root change a thing. Root's group may not write either: with an access
@@ -114,11 +119,7 @@ func program(path string) error {
 		return err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
-		to, err := filepath.EvalSymlinks(path)
-		if err != nil {
-			to = "its end"
-		}
-		return fault(Forbidden, "name "+to+" instead", "%s is a link, and setup never follows one", path)
+		return isLink(path, "")
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o100 == 0 {
 		return fault(Forbidden, "", "%s is no program", path)
