@@ -32,7 +32,7 @@ const (
 	maxOpen      = 8192             // whose maps and lists take 1 kB each
 	maxHeld      = 16 << 20         // octets of all that is kept, by the entries they come of
 	perEntry     = 256              // octets of an entry beside its text
-	maxLong      = time.Hour        // of what is held together by an address alone
+	maxLong      = 10 * time.Minute // of what is held together by an address alone: all that began later waits for it
 	DefaultPause = 2 * time.Minute  // between two entries of an address: after it, a new connection begins
 	surePause    = 10 * time.Minute // where port or process tell: longer than any of Exim's time-outs but for data
 	linger       = 15 * time.Second // after its end, for deliveries

@@ -86,6 +86,19 @@ func TestEntriesMakeTheConnectionsThatTheyCameOf(t *testing.T) {
 			"192.0.2.1:0 by address 00:00-01:30 helo=a end=unknown good=2 unknown=1 relay=0 deferred=0 refused=0 logins=0 doubtful=0 1xVTqX(u@example.net,v@example.net)",
 			"192.0.2.1:0 by address 04:00-04:00 helo=a end=unknown good=0 unknown=0 relay=0 deferred=0 refused=1 logins=0 doubtful=0",
 		}},
+		{"by address without a pause, ten minutes long; what is delivered later still counts", []string{
+			`13:00:00 H=(a) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+			`13:02:00 H=(a) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+			`13:04:00 H=(b) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+			`13:06:00 H=(b) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+			`13:08:00 H=(b) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+			`13:10:00 1xVTqX-0005xq-2c <= s@example.org H=(b) [192.0.2.1] P=esmtp S=258 id=1@y`,
+			`13:10:01 H=(c) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+			`13:11:59 1xVTqX-0005xq-2c => u <u@example.net> R=r T=t`,
+		}, []string{
+			"192.0.2.1:0 by address 00:00-10:00 helo=a,b end=unknown good=1 unknown=5 relay=0 deferred=0 refused=0 logins=0 doubtful=0 1xVTqX(u@example.net)",
+			"192.0.2.1:0 by address 10:01-10:01 helo=c end=unknown good=0 unknown=1 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
+		}},
 		{"a local submission with its directory", []string{
 			`13:00:00 cwd=/srv/www/x 4 args: /usr/sbin/sendmail -t`,
 			`13:00:00 1xVTqX-0005xq-2c <= www@example.net U=www-data P=local S=258 for a@example.org b@example.org`,
