@@ -1,6 +1,9 @@
 package policy
 
-import "strconv"
+import (
+	"net/netip"
+	"strconv"
+)
 
 // Logins is the policy auth: who guesses passwords is shut out.
 //
@@ -43,24 +46,25 @@ func (s *Logins) judge(_ *Request, f *Facts) Verdict {
 		return Pass()
 	}
 	var v Verdict
-	against := func(failed int, where string, e Effect) {
+	against := func(failed int, of netip.Prefix) {
 		if !v.Hit {
-			v = hit("", strconv.Itoa(failed)+" failed logins within an hour"+where)
+			v = hit("", failedLogins(failed, of))
+			v.Effects = make([]Effect, 0, 1+len(f.Networks))
 		}
-		v.Effects = append(v.Effects, e)
+		v.Effects = append(v.Effects, Effect{Kind: Ban, Network: of})
 	}
 	if f.Client.Failed >= s.limit(&f.Client, 1, f) {
-		against(f.Client.Failed, "", Effect{Kind: Ban})
+		against(f.Client.Failed, netip.Prefix{})
 	}
 	for i := range f.Networks {
 		n := &f.Networks[i]
 		if n.Failed >= s.limit(&n.Tried, n.Factor, f) && n.Seen >= minMembers {
-			against(n.Failed, " from "+n.Prefix.String(), Effect{Kind: Ban, Network: n.Prefix})
+			against(n.Failed, n.Prefix)
 		}
 	}
 	if !v.Hit {
 		if f.Traced {
-			v.Reason = strconv.Itoa(f.Client.Failed) + " failed logins within an hour"
+			v.Reason = failedLogins(f.Client.Failed, netip.Prefix{})
 		}
 		return v
 	}
@@ -68,6 +72,17 @@ func (s *Logins) judge(_ *Request, f *Facts) Verdict {
 		return l.soften(v)
 	}
 	return v
+}
+
+// failedLogins tells how many there were, of the client, or of a network. Who guesses goes on under a ban, so that this is made
+// often.
+func failedLogins(n int, of netip.Prefix) string {
+	var room [96]byte
+	why := append(strconv.AppendInt(room[:0], int64(n), 10), " failed logins within an hour"...)
+	if of.IsValid() {
+		why = of.AppendTo(append(why, " from "...))
+	}
+	return string(why)
 }
 
 func (s *Logins) limit(t *Tried, factor int, f *Facts) int {
