@@ -254,11 +254,13 @@ func TestOnlyOneSetupRunsAtATime(t *testing.T) {
 	before := h.tree()
 	h.root("mkdir", "/var/lib/eximpolicyd-setup")
 	h.root("chmod", "700", "/var/lib/eximpolicyd-setup")
-	cmd := "flock -n /var/lib/eximpolicyd-setup/lock " + h.binary + " setup --add --socket " + h.SocketPath()
-	out, err := h.Run("sh", "-c", cmd)
-	exit, ok := err.(*exec.ExitError)
-	if !ok || exit.ExitCode() != 75 || !strings.Contains(out, "another setup is running") {
-		t.Errorf("%v\n%s", err, out)
+	for _, what := range []string{" --add", " --add --dry-run", " --remove"} {
+		cmd := "flock -n /var/lib/eximpolicyd-setup/lock " + h.binary + " setup --socket " + h.SocketPath() + what
+		out, err := h.Run("sh", "-c", cmd)
+		exit, ok := err.(*exec.ExitError)
+		if !ok || exit.ExitCode() != 75 || !strings.Contains(out, "another setup is running") {
+			t.Errorf("%s: %v\n%s", what, err, out)
+		}
 	}
 	h.does(0, "--remove") // takes the empty folder away
 	h.unchanged(before, "after a run that had to wait")
@@ -275,7 +277,7 @@ func TestFilesThatARunningEximReadsStayUntilItDoesNot(t *testing.T) {
 		return err == nil && strings.TrimSpace(string(text)) == pid
 	}))
 	out := h.does(75, "--remove")
-	if !strings.Contains(out, "reload Exim and run this again") {
+	if !strings.Contains(out, "still read them (pid "+pid+")") || !strings.Contains(out, "hint: eximpolicyd setup --remove --reload reloads Exim and takes them out") {
 		t.Errorf("it says\n%s", out)
 	}
 	if _, err := os.Stat(h.real("/etc/exim4/eximpolicyd/policy.acl")); err != nil {

@@ -53,6 +53,9 @@ func TestSetupChecksAPanelsEximAndLeavesItsWritingToThePanel(t *testing.T) {
 			if out := h.does(78, "--add"); !strings.Contains(out, "eximpolicyd snippets --flavour "+panel+" prints") {
 				t.Errorf("add says\n%s", out)
 			}
+			if add, dry := h.does(78, "--add"), h.does(78, "--add", "--dry-run"); add != dry {
+				t.Errorf("a dry run says\n%s", dry)
+			}
 			h.does(78, "--remove")
 			h.does(0, "--check")
 			h.unchanged(before, "after add, remove and check")

@@ -40,7 +40,8 @@ which is yours, and in exim4.conf.localmacros, lines of ours are added, each bel
 
 --add first makes the whole new configuration in a private folder and has real Exim use it: exim -bV, a dialogue a stage, a
 local submission, each of which must ask. Then it makes it real, and tries once more. At any failure, and if it is
-interrupted, every file is as before; if it is killed, the next run brings that about. Running Exim is told with --reload.
+interrupted, every file is as before; if it is killed, the next run brings that about. Running Exim is told with --reload. With --dry-run
+it goes as far as the private folder, says the same and ends with the same exit code.
 
 --remove takes out what has not been edited since: every file is then as it was, with owner, mode and time.
 
@@ -53,7 +54,8 @@ does not take or that does not allow it.`,
 		Example: `  eximpolicyd setup --add --dry-run
   eximpolicyd setup --add --reload
   eximpolicyd setup --check`,
-		Args: cobra.NoArgs,
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return i.one() },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			i.out = cmd.OutOrStdout()
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -67,7 +69,7 @@ does not take or that does not allow it.`,
 	f.BoolVar(&i.add, "add", false, "put the snippets in, or bring them up to date")
 	f.BoolVar(&i.check, "check", false, "say what is wrong, and change nothing")
 	f.BoolVar(&i.remove, "remove", false, "take them out")
-	f.BoolVar(&i.dryRun, "dry-run", false, "with --add: only say what would be done")
+	f.BoolVar(&i.dryRun, "dry-run", false, "with --add: only say and try what would be done")
 	f.BoolVar(&i.json, "json", false, "with --check: print a JSON array")
 	f.BoolVar(&i.o.Force, "force", false, "with --add and --remove: write or remove files of ours too that somebody has edited")
 	f.BoolVar(&i.o.Reload, "reload", false, "tell a running Exim of the change")
@@ -78,15 +80,34 @@ does not take or that does not allow it.`,
 	f.StringVar(&i.o.Timeout, "timeout", eximsnippets.DefaultTimeout, "what one question may cost, whole `SECONDS` with their unit")
 	f.StringVar(&i.config, "config", "", "the daemon's configuration `FILE`, for its socket and whether it holds mail")
 	_ = cmd.RegisterFlagCompletionFunc("flavour", cobra.FixedCompletions(eximsnippets.All(), cobra.ShellCompDirectiveNoFileComp))
-	cmd.MarkFlagsMutuallyExclusive("add", "check", "remove")
+	cmd.MarkFlagsMutuallyExclusive("add", "check", "remove") // for what a shell offers; one says it before cobra does
 	cmd.MarkFlagsOneRequired("add", "check", "remove")
 	return cmd
 }
 
-func (i *installer) run(ctx context.Context, socketNamed bool) error {
-	if i.dryRun && !i.add {
-		return fail(exUsage, "", "--dry-run is for --add: --check changes nothing anyway")
+// one wants one thing to be done.
+func (i *installer) one() error {
+	const hint = "write eximpolicyd setup --check, or --add, or --remove; --add --dry-run only says what --add would do"
+	named := 0
+	for _, is := range []bool{i.add, i.check, i.remove} {
+		if is {
+			named++
+		}
 	}
+	switch {
+	case named == 0:
+		return fail(exUsage, hint, "setup needs to know what to do")
+	case named > 1:
+		return fail(exUsage, hint, "setup does one thing at a time")
+	case i.dryRun && !i.add:
+		return fail(exUsage, hint, "--dry-run is for --add")
+	case i.json && !i.check:
+		return fail(exUsage, hint, "--json is for --check")
+	}
+	return nil
+}
+
+func (i *installer) run(ctx context.Context, socketNamed bool) error {
 	conf, err := load(i.config)
 	if err != nil {
 		return err
@@ -114,11 +135,7 @@ func (i *installer) run(ctx context.Context, socketNamed bool) error {
 func (i *installer) do(ctx context.Context, s *setup.Setup) error {
 	switch {
 	case i.dryRun:
-		lines, err := s.Plan()
-		for _, line := range lines {
-			i.o.Say(line)
-		}
-		return setupFailure(err)
+		return setupFailure(s.Plan(ctx))
 	case i.add:
 		return setupFailure(s.Add(ctx))
 	case i.remove:

@@ -127,16 +127,19 @@ func (s *Setup) call(stage string) string {
 	return verb + " acl = " + acl + " " + stage
 }
 
-// Plan says what Add will do, one line each.
-func (s *Setup) Plan() ([]string, error) {
+// Plan does what Add does up to its first change: it says the same, tries the new configuration in private, and refuses alike.
+func (s *Setup) Plan(ctx context.Context) error {
 	if err := s.refusePanel(); err != nil {
-		return nil, err
+		return err
 	}
-	p, err := s.plan()
-	if err != nil {
-		return nil, err
+	if err := s.glance(); err != nil {
+		return err
 	}
-	return s.tell(p), nil
+	if _, _, err := s.prepare(ctx); err != nil {
+		return err
+	}
+	s.o.Say("nothing was changed: this was a dry run")
+	return nil
 }
 
 func (s *Setup) tell(p plan) []string {
@@ -177,44 +180,53 @@ func (s *Setup) Add(ctx context.Context) error {
 	if err := s.take(); err != nil {
 		return err
 	}
-	if err := s.readOptions(ctx); err != nil { // after what a killed run has left is undone
-		return err
-	}
-	p, err := s.plan()
+	j, steps, err := s.prepare(ctx)
 	if err != nil {
 		return err
 	}
-	for _, line := range s.tell(p) {
-		s.o.Say(line)
-	}
-	former, err := loadJournal(s.state)
-	if err != nil {
-		return err
-	}
-	if former != nil && former.Flavour != s.flavour {
-		return fault(BadConfiguration, s.rearranged(former), "%s was arranged as %s when setup was run, and is as %s now", s.conf, former.Flavour, s.flavour)
-	}
-	if former == nil && s.debian() {
-		if err := s.fresh(ctx); err != nil {
-			return err
-		}
-	}
-	if err := s.rehearse(ctx); err != nil {
-		return err
-	}
-	s.o.Say("the new configuration asks at every stage")
-	j := s.journal(adding)
-	steps, err := s.addSteps(ctx, j, p)
-	if err != nil {
-		return err
-	}
-	j.inherit(former)
 	if len(j.Changes) > 0 {
 		if err := s.carry(ctx, j, append(steps, func() error { return s.prove(ctx, "", nil) }), added); err != nil {
 			return err
 		}
 	}
 	return s.afterwards(ctx)
+}
+
+// prepare says what will be done, and refuses what can't be; the journal and the steps are still to be carried out.
+func (s *Setup) prepare(ctx context.Context) (*journal, []step, error) {
+	if err := s.readOptions(ctx); err != nil { // after what a killed run has left is undone
+		return nil, nil, err
+	}
+	p, err := s.plan()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, line := range s.tell(p) {
+		s.o.Say(line)
+	}
+	former, err := loadJournal(s.state)
+	if err != nil {
+		return nil, nil, err
+	}
+	if former != nil && former.Flavour != s.flavour {
+		return nil, nil, fault(BadConfiguration, s.rearranged(former), "%s was arranged as %s when setup was run, and is as %s now", s.conf, former.Flavour, s.flavour)
+	}
+	if former == nil && s.debian() {
+		if err := s.fresh(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := s.rehearse(ctx); err != nil {
+		return nil, nil, err
+	}
+	s.o.Say("the new configuration asks at every stage")
+	j := s.journal(adding)
+	steps, err := s.addSteps(ctx, j, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	j.inherit(former)
+	return j, steps, nil
 }
 
 // fresh wants Exim's configuration to be what Debian's script would make: else more than ours would come into force with it.

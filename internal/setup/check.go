@@ -138,7 +138,7 @@ func (s *Setup) checkJournal(f *findings) (leaves bool) {
 	case j.Phase == adding || j.Phase == removing:
 		f.add(place{file: j.path}, "run eximpolicyd setup --add or --remove: it first brings back what was", "an earlier run did not come to its end")
 	case j.Phase == leaving:
-		f.add(place{file: s.dir}, "reload Exim, and run eximpolicyd setup --remove again", "Exim asks no more, but our files are still here")
+		f.add(place{file: s.dir}, "eximpolicyd setup --remove --reload", "Exim asks no more, but our files are still here")
 		return true
 	}
 	return false
@@ -311,7 +311,7 @@ func (s *Setup) checkReloaded(f *findings) {
 	if err != nil {
 		return // checkJournal has said so
 	}
-	if n := s.readers(j); n > 0 {
+	if n := len(s.readers(j)); n > 0 {
 		f.add(place{file: s.conf}, "reload Exim, and let its sessions end", "%d processes of Exim run since before this configuration was made", n)
 	}
 }

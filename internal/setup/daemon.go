@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,54 +73,59 @@ func image(pid string) string {
 }
 
 // images are those of every process of Exim that runs now.
-func (s *Setup) images() (list []string) {
+func (s *Setup) images() []string { return slices.Sorted(maps.Values(s.processes())) }
+
+// processes are Exim's, with their images, by pid.
+func (s *Setup) processes() map[string]string {
+	all := map[string]string{}
 	procs, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil
+		return all
 	}
 	for _, e := range procs {
 		if _, err := strconv.Atoi(e.Name()); err != nil || !s.isExim(e.Name()) {
 			continue
 		}
 		if i := image(e.Name()); i != "" {
-			list = append(list, i)
+			all[e.Name()] = i
 		}
 	}
-	return list
+	return all
 }
 
-// readers counts the processes of Exim that go by the configuration from before a run.
-func (s *Setup) readers(j *journal) (n int) {
+// readers are the pids of those that go by the configuration from before a run.
+func (s *Setup) readers(j *journal) (pids []string) {
 	if j == nil || len(j.Images) == 0 {
-		return 0
+		return nil
 	}
-	for _, i := range s.images() {
+	for pid, i := range s.processes() {
 		if slices.Contains(j.Images, i) {
-			n++
+			pids = append(pids, pid)
 		}
 	}
-	return n
+	slices.Sort(pids)
+	return pids
 }
 
-// await returns how many processes of Exim still read our files: with Reload, after it was told and they had some time.
-func (s *Setup) await(ctx context.Context, j *journal) int {
-	n := s.readers(j)
-	if n == 0 || !s.o.Reload {
-		return n
+// await returns the processes of Exim that still read our files: with Reload, after it was told and they had some time.
+func (s *Setup) await(ctx context.Context, j *journal) []string {
+	pids := s.readers(j)
+	if len(pids) == 0 || !s.o.Reload {
+		return pids
 	}
 	if pid := s.daemon(); pid != 0 && slices.Contains(j.Images, image(strconv.Itoa(pid))) && s.reload(ctx) != nil {
-		return n
+		return pids
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(reloadTime); n > 0 && time.Now().Before(end); n = s.readers(j) {
+	for end := time.Now().Add(reloadTime); len(pids) > 0 && time.Now().Before(end); pids = s.readers(j) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return n
+			return pids
 		}
 	}
-	return n
+	return pids
 }
 
 // reload tells a running Exim of a change, if that is wanted, and waits until it has read it; else it says how.

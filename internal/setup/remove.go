@@ -98,13 +98,27 @@ func (s *Setup) removeRead(ctx context.Context, former *journal, ours found) err
 			return fault(Failed, "nothing was changed", "cannot write the journal: %w", err)
 		}
 	}
-	if n := s.await(ctx, former); n > 0 {
-		s.o.Say("Exim asks no more once it is reloaded; the files in " + s.dir + " stay as long as a process of it that was started before reads them")
-		return fault(Busy, "reload Exim and run this again in a minute", "%d of these run", n)
+	if pids := s.await(ctx, former); len(pids) > 0 {
+		return s.stillRead(pids)
 	}
 	ours.shared = nil
 	return s.removeAll(ctx, s.journal(removing), former, ours)
 }
+
+// stillRead says that the files must wait for processes of Exim, and how they end.
+func (s *Setup) stillRead(pids []string) error {
+	hint := "eximpolicyd setup --remove --reload reloads Exim and takes them out"
+	if s.o.Reload { // what has not ended by itself by now is a session, or a run of the queue
+		hint = "Exim is reloaded, and these end with the session or the queue run that they serve: run this again then"
+	}
+	if len(pids) > maxTold {
+		pids = append(pids[:maxTold:maxTold], "...")
+	}
+	return fault(Busy, hint, "Exim's configuration is as it was, but the files in %s stay for now: processes of Exim from before still read them (pid %s)",
+		s.dir, strings.Join(pids, ", "))
+}
+
+const maxTold = 10 // processes that are named
 
 // named is an option of Exim's that names a file of ours, or "".
 func (s *Setup) named() string {

@@ -209,6 +209,26 @@ func (s *Setup) take() error {
 	return s.recover()
 }
 
+// glance refuses what take refuses, and changes nothing. What an earlier run has left is for one that may.
+func (s *Setup) glance() error {
+	if err := rootOnlyUpTo(s.state); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(s.state, "lock"), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+		f.Close() // and lets go of it
+		if err != nil {
+			return fault(Busy, "wait for it", "another setup is running")
+		}
+	}
+	j, err := loadJournal(s.state)
+	if err == nil && j != nil && (j.Phase == adding || j.Phase == removing) {
+		err = fault(Busy, "run eximpolicyd setup --add or --remove: it first brings back what was", "an earlier run did not come to its end")
+	}
+	return err
+}
+
 // recover brings back what was before a run that did not come to its end.
 func (s *Setup) recover() error {
 	j, err := loadJournal(s.state)
