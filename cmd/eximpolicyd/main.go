@@ -7,6 +7,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -52,15 +53,17 @@ func fail(code int, hint, format string, args ...any) error {
 	return &failure{code, fmt.Errorf(format, args...), hint}
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 
-func run(args []string) int {
+// run runs a command, says on errs what went wrong, and returns the exit code.
+func run(args []string, errs io.Writer) int {
 	root := command()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteC()
 	if err == nil {
 		return 0
 	}
+	err = misread(root, args, err)
 	f := &failure{code: exUsage, err: err, hint: "see " + cmd.CommandPath() + " --help"}
 	var path *fs.PathError
 	if !errors.As(err, &f) && errors.As(err, &path) {
@@ -69,13 +72,13 @@ func run(args []string) int {
 	var mistakes config.Mistakes
 	if errors.As(err, &mistakes) {
 		for _, m := range mistakes {
-			fmt.Fprintln(os.Stderr, "eximpolicyd:", m.Error())
+			fmt.Fprintln(errs, "eximpolicyd:", m.Error())
 		}
 	} else {
-		fmt.Fprintln(os.Stderr, "eximpolicyd:", f.err)
+		fmt.Fprintln(errs, "eximpolicyd:", f.err)
 	}
 	if f.hint != "" {
-		fmt.Fprintln(os.Stderr, "eximpolicyd: hint:", f.hint)
+		fmt.Fprintln(errs, "eximpolicyd: hint:", f.hint)
 	}
 	return f.code
 }
@@ -106,6 +109,7 @@ func command() *cobra.Command {
 	}
 	root.SetHelpCommandGroupID("Besides:")
 	completeFiles(root)
+	inOurWords(root)
 	return root
 }
 

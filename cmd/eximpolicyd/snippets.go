@@ -22,7 +22,8 @@ func snippetsCommand() *cobra.Command {
 below --dir, and then the steps that are left for the administrator. Flavours: ` + strings.Join(eximsnippets.All(), ", ") + `.`,
 		Example: `  eximpolicyd snippets --flavour debian-unsplit
   eximpolicyd snippets --flavour stock --dir /etc/exim`,
-		Args: cobra.NoArgs,
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return wantFlavour(flavour) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir != "" {
 				abs, err := filepath.Abs(dir)
@@ -67,6 +68,14 @@ below --dir, and then the steps that are left for the administrator. Flavours: `
 	_ = cmd.RegisterFlagCompletionFunc("flavour", cobra.FixedCompletions(eximsnippets.All(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagRequired("flavour")
 	return cmd
+}
+
+// wantFlavour says it before cobra does.
+func wantFlavour(flavour string) error {
+	if flavour == "" {
+		return fail(exUsage, "write --flavour "+strings.Join(eximsnippets.All(), ", or "), "snippets needs to know how Exim is arranged")
+	}
+	return nil
 }
 
 // printSteps writes what is done after the files are in place; a shell and Exim read the lines as comments.
