@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -43,7 +42,7 @@ Every rule that is on is taken as enforced, so that you see what enforcing it wo
 not tell is unknown and refuses nobody; the report says which log_selector would tell more. Accounts and addresses of
 this machine are taken for those of the log's.
 
-The exit code is 65 if nothing in the logs is an entry of Exim's, and 66 if no log could be read.`,
+The exit code is 65 if nothing in the logs is an entry of Exim's, 66 if no log could be read, and 77 if none may be.`,
 		Example: `  eximpolicyd replay /var/log/exim4/mainlog* /var/log/exim4/rejectlog*
   eximpolicyd replay --against strict.toml --config lenient.toml /var/log/exim4/mainlog`,
 		Args: cobra.MinimumNArgs(1),
@@ -146,12 +145,10 @@ func (r *replayer) replay(o *report.Options, errs io.Writer, args []string, wher
 	if err != nil {
 		return nil, fail(exTemporary, "", "the replay was cut short: %w", err)
 	}
-	for _, f := range reader.Faults() {
-		fmt.Fprintln(errs, "eximpolicyd:", f)
-	}
+	tellFaults(errs, reader.Faults())
 	switch {
 	case rep.Log.Entries == 0 && rep.Log.Bytes == 0 && len(rep.Log.Faults) > 0:
-		return nil, fail(exNoInput, "- is standard input", "no log could be read")
+		return nil, noLog(reader.Faults())
 	case rep.Log.Entries == rep.Log.Unknown:
 		return nil, fail(exData, "give Exim's mainlog and rejectlog", "nothing in %d lines is an entry of Exim's", rep.Log.Lines)
 	}

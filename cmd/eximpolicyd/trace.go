@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os/signal"
@@ -167,9 +166,6 @@ func (t *tracer) where() (*time.Location, error) {
 	return where, nil
 }
 
-// readers says who may read Exim's logs.
-const readers = "run it as root, or as a user of the logs' group (adm on Debian)"
-
 // read reads logs with a bar. What is wrong with one of them is told, and the others are read; forbidden says that one of
 // them may not be read.
 func (t *tracer) read(errs io.Writer, logs []string, read func(context.Context, *mainlog.Reader) error) (forbidden bool, err error) {
@@ -194,16 +190,11 @@ func (t *tracer) read(errs io.Writer, logs []string, read func(context.Context, 
 	if err != nil {
 		return false, fail(exTemporary, "", "the reading was cut short: %w", err)
 	}
-	for _, f := range reader.Faults() {
-		fmt.Fprintln(errs, "eximpolicyd:", f)
-		forbidden = forbidden || errors.Is(f, fs.ErrPermission)
-	}
+	forbidden = tellFaults(errs, reader.Faults())
 	c := reader.Counts()
 	switch {
-	case c.Bytes == 0 && forbidden:
-		return true, fail(exPermission, readers, "no log may be read")
 	case c.Bytes == 0 && len(reader.Faults()) > 0:
-		return false, fail(exNoInput, "- is standard input", "no log could be read")
+		return forbidden, noLog(reader.Faults())
 	case c.Lines > 0 && c.Entries() == c.Kinds[mainlog.Unknown]:
 		return false, fail(exData, "give Exim's mainlog", "nothing in %s is an entry of Exim's", many(int(c.Lines), "line"))
 	}

@@ -5,7 +5,9 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -67,8 +69,18 @@ type Fault struct {
 	Err   error
 }
 
-// Error names the input and what went wrong.
-func (f *Fault) Error() string { return f.Input + ": " + f.Err.Error() }
+// Error names the input, escaped where others can choose it, and what went wrong.
+func (f *Fault) Error() string {
+	err := f.Err
+	if path := new(fs.PathError); errors.As(err, &path) {
+		err = path.Err // it names the input once more
+	}
+	name := strconv.Quote(f.Input)
+	if name == `"`+f.Input+`"` {
+		name = f.Input
+	}
+	return name + ": " + err.Error()
+}
 
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Err }
