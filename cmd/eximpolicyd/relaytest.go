@@ -43,7 +43,8 @@ offered, and its certificate not checked.
 Every server relays for its own machine and network, so a test from there may prove nothing, and says so. --exim needs no
 network: it plays a client from outside to the Exim of this machine, by exim -bh, and finds the same.
 
-A host that is not this machine needs --i-own-this: strangers take it for an attack. --deliver sends a message to an address
+A host that is not this machine needs --i-own-this, and so does a name, which is not looked up before: strangers take it for
+an attack. --deliver sends a message to an address
 of yours, elsewhere, by each form that is taken; where it arrives, that form relays. What does not may freeze in its queue.
 
   relays    taken, and for nobody of the server's
@@ -208,6 +209,9 @@ func (r *relaying) remote(o *relaytest.Options, host string, client netip.Addr) 
 	h, err := relaytest.ParseHost(host)
 	if err != nil {
 		return nil, "", fail(exUsage, "write it like mx.example.com, 192.0.2.25:587 or [2001:db8::25]:25", "%w", err)
+	}
+	if len(h.Addrs) == 0 && !r.mine { // to look a name up is to ask others about it
+		return nil, "", fail(exPermission, "if it is yours, say so: --i-own-this; or name this machine by its address", "%s may be somebody else's", h.Name)
 	}
 	ctx, stop := context.WithTimeout(context.Background(), lookTime)
 	defer stop()

@@ -22,7 +22,7 @@ type Host struct {
 const smtpPort = 25
 
 // ParseHost reads HOST or HOST:PORT, where HOST is an address, in brackets or without if no port follows, or a name. A name
-// has no addresses yet: see Resolve.
+// but localhost has no addresses yet: see Resolve.
 func ParseHost(text string) (*Host, error) {
 	h := &Host{Port: smtpPort}
 	name := text
@@ -42,12 +42,15 @@ func ParseHost(text string) (*Host, error) {
 		return nil, fmt.Errorf("%.60q is no address and no name of a host", text)
 	}
 	h.Name = name
+	if strings.EqualFold(name, "localhost") { // needs no lookup (RFC 6761 6.3)
+		h.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	}
 	return h, nil
 }
 
 // Resolve asks the system's resolver for the addresses of a name, once: what was checked is what is tested.
 func (h *Host) Resolve(ctx context.Context) error {
-	if h.Name == "" {
+	if len(h.Addrs) > 0 {
 		return nil
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", h.Name)
