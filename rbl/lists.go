@@ -37,7 +37,7 @@ type Lists struct {
 // ListsOptions set up Lists.
 type ListsOptions struct {
 	Told func(Notice) // as that of ResolverOptions
-	Rows int          // clients remembered; 0: 262,144
+	Rows int          // clients remembered; 0: DefaultRows
 }
 
 // asker is what Lists need of a resolver.
@@ -54,7 +54,7 @@ func NewLists(r *Resolver, zones []*Zone, o ListsOptions) *Lists { return newLis
 
 func newLists(r asker, zones []*Zone, o ListsOptions) *Lists {
 	if o.Rows <= 0 {
-		o.Rows = defaultRows
+		o.Rows = DefaultRows
 	}
 	l := &Lists{resolver: r, zones: zones, now: time.Now, stirred: make(chan struct{}, 1)}
 	l.start = l.now()

@@ -16,11 +16,12 @@ const (
 	failureTTL = 30 * time.Second
 )
 
-// Bounds of the answers remembered by Lookup.
+// DefaultAnswers is how many octets the answers remembered by Lookup may take if ResolverOptions do not say otherwise.
+const DefaultAnswers = 16 << 20
+
 const (
-	answerShards  = 16
-	answerEntries = 32768 / answerShards
-	answerBytes   = 16 << 20 / answerShards
+	answerShards = 16
+	answerOctets = 512 // on average
 )
 
 // answers remembers what Lookup found, and which questions are under way. Lost on restart; the oldest goes first when a
@@ -34,6 +35,7 @@ type answerShard struct {
 	mu    sync.Mutex
 	table *simplelru.LRU[asked, answered]
 	bytes int
+	most  int
 	under map[asked]*underway
 }
 
@@ -53,13 +55,17 @@ type underway struct {
 	rec  Records
 }
 
-func newAnswers() *answers {
+// newAnswers makes room for so many octets.
+func newAnswers(octets int) *answers {
+	if octets <= 0 {
+		octets = DefaultAnswers
+	}
 	a := &answers{seed: maphash.MakeSeed()}
 	for i := range a.shards {
 		s := &a.shards[i]
-		s.under = make(map[asked]*underway)
+		s.under, s.most = make(map[asked]*underway), octets/answerShards
 		// The only error is that of a size below 1.
-		s.table, _ = simplelru.NewLRU(answerEntries, func(k asked, v answered) { s.bytes -= size(k, v) })
+		s.table, _ = simplelru.NewLRU(max(s.most/answerOctets, 1), func(k asked, v answered) { s.bytes -= size(k, v) })
 	}
 	return a
 }
@@ -129,7 +135,7 @@ func (s *answerShard) finish(k asked, u *underway, rec Records) {
 		v := answered{rec, time.Now().Add(ttl)}
 		s.bytes += size(k, v)
 		s.table.Add(k, v)
-		for s.bytes > answerBytes {
+		for s.bytes > s.most {
 			s.table.RemoveOldest()
 		}
 	}

@@ -240,7 +240,16 @@ func TestOnlyWhatWasAskedIsRemembered(t *testing.T) {
 }
 
 func TestTheAnswersRememberedAreBounded(t *testing.T) {
-	s := &newAnswers().shards[0]
+	for octets, want := range map[int]int{0: DefaultAnswers, 1 << 20: 1 << 20} {
+		sum := 0
+		for i := range newAnswers(octets).shards {
+			sum += newAnswers(octets).shards[i].most
+		}
+		if sum != want {
+			t.Errorf("%d octets, want %d", sum, want)
+		}
+	}
+	s := &newAnswers(0).shards[0]
 	keep := func(name string, octets int) {
 		s.finish(asked{name, dns.TypeTXT}, &underway{done: make(chan struct{})}, Records{Outcome: Found, Text: strings.Repeat("x", octets)})
 	}
@@ -250,10 +259,10 @@ func TestTheAnswersRememberedAreBounded(t *testing.T) {
 		t.Errorf("%d octets, then %d of the same", once, s.bytes)
 	}
 	for _, name := range []string{"b.example", "c.example", "d.example"} {
-		keep(name, answerBytes/3)
+		keep(name, s.most/3)
 	}
-	if s.bytes > answerBytes || s.table.Contains(asked{"a.example", dns.TypeTXT}) || !s.table.Contains(asked{"d.example", dns.TypeTXT}) {
-		t.Errorf("%d octets of %d", s.bytes, answerBytes)
+	if s.bytes > s.most || s.table.Contains(asked{"a.example", dns.TypeTXT}) || !s.table.Contains(asked{"d.example", dns.TypeTXT}) {
+		t.Errorf("%d octets of %d", s.bytes, s.most)
 	}
 }
 

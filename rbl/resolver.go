@@ -27,6 +27,8 @@ type ResolverOptions struct {
 	// Ended is told of every question when it has ended, how, and how long that took, from when it was asked: those that the
 	// cache answers are none. It may be nil, and must be as Told is.
 	Ended func(Outcome, time.Duration)
+	// Answers is how many octets the answers of Lookup may take that are remembered; 0: DefaultAnswers.
+	Answers int
 }
 
 // Notice is one change of health, of a zone or of the resolver, in words.
@@ -40,7 +42,7 @@ type Notice struct {
 
 // Resolver asks recursive DNS servers. It is safe for concurrent use. Close it.
 //
-// It remembers answers to Lookup: at most 32,768 of them in 16 MB, the oldest go first. A forgotten answer is asked for
+// It remembers answers to Lookup: in 16 MB, or as its options say, one for every 512 octets, the oldest go first. A forgotten answer is asked for
 // again; nothing outlives its TTL, which is at least a minute and at most an hour here.
 //
 // While its servers answer nobody it asks nobody, but for one question every few seconds that finds out when they do.
@@ -67,7 +69,7 @@ type Resolver struct {
 func NewResolver(o ResolverOptions) (*Resolver, error) { return newResolver(o, dial) }
 
 func newResolver(o ResolverOptions, dial func(string, netip.AddrPort) (net.Conn, error)) (*Resolver, error) {
-	r := &Resolver{told: o.Told, ended: o.Ended, dial: dial, answers: newAnswers(), open: make(map[net.Conn]struct{})}
+	r := &Resolver{told: o.Told, ended: o.Ended, dial: dial, answers: newAnswers(o.Answers), open: make(map[net.Conn]struct{})}
 	if r.told == nil {
 		r.told = func(Notice) {}
 	}

@@ -8,12 +8,14 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
+// DefaultRows is how many clients are remembered if ListsOptions do not say otherwise: about 48 MB when all are there.
+const DefaultRows = 1 << 18
+
 // Bounds of the rows. A client with 8 zones takes 176 octets (BenchmarkOctetsPerClient), four of five for list and map.
 const (
-	defaultRows = 1 << 18 // 262,144 clients: about 48 MB when full
-	rowOverhead = 144     // list entry 96, place in the map about 48
-	rowOctets   = 256     // on average, with overhead: with very many zones fewer rows fit
-	maxCodes    = 8       // of one zone; a bit mask has one code, a list that answers more than 8 has more than it needs
+	rowOverhead = 144 // list entry 96, place in the map about 48
+	rowOctets   = 256 // on average, with overhead: with very many zones fewer rows fit
+	maxCodes    = 8   // of one zone; a bit mask has one code, a list that answers more than 8 has more than it needs
 )
 
 // what is the gist of one answer, in four bits of a row. Listings with 1 to 8 codes are whatListed and above.
