@@ -3,6 +3,7 @@ package acl
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,17 +12,20 @@ import (
 	"sync"
 )
 
+// RingOctets is what a ring may take if Limit says nothing else: 8 kB a decision; one with all lists and a full trace takes about 9 kB
+// written out, an ordinary one 6.
+const RingOctets = 16 << 20
+
 // Bounds of the ring.
 const (
-	ringEntries = 2048     // an hour of a site with a message every two seconds
-	ringOctets  = 16 << 20 // 8 kB each; one with all lists and a full trace takes about 9 kB written out, an ordinary one 6
-	maxLine     = 1 << 20  // a request of 64 kB, of octets that JSON writes as six, and its trace
+	ringEntries = 2048    // an hour of a site with a message every two seconds
+	maxLine     = 1 << 20 // a request of 64 kB, of octets that JSON writes as six, and its trace
 )
 
 // Ring holds the last decisions that somebody may ask about: those that the log tells of at info. It begins with as they
 // were made, and Settle writes them out, as explanations in JSON, with the configuration that they were made by.
 //
-// Bound: ringEntries and ringOctets, the oldest go first. Lost on restart unless Save and Load keep it. Of a
+// Bound: ringEntries and RingOctets or its limit, the oldest go first. Lost on restart unless Save and Load keep it. Of a
 // forgotten decision the log's line is all there is. The zero Ring is empty and ready; it is safe for concurrent use.
 type Ring struct {
 	mu      sync.Mutex
@@ -29,8 +33,20 @@ type Ring struct {
 	first   uint64 // the number of the oldest; the first of all has ringEntries, which leaves room before it for what is loaded
 	next    uint64 // of the one to come
 	octets  int
+	limit   int // of octets; 0: RingOctets
 	edition uint64
 }
+
+// Limit bounds what it takes, in octets.
+func (r *Ring) Limit(octets int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limit = octets
+	r.shrink()
+}
+
+// most is how many octets there may be. The lock is held.
+func (r *Ring) most() int { return cmp.Or(r.limit, RingOctets) }
 
 // slot is one decision, as it was made or written out.
 type slot struct {
@@ -73,7 +89,7 @@ func (r *Ring) begin() {
 func (r *Ring) unshift(older []slot) {
 	r.begin()
 	for _, s := range slices.Backward(older) {
-		if r.next-r.first == ringEntries || r.octets+s.octets > ringOctets {
+		if r.next-r.first == ringEntries || r.octets+s.octets > r.most() {
 			break
 		}
 		r.first--
@@ -85,7 +101,7 @@ func (r *Ring) unshift(older []slot) {
 
 // shrink keeps the bound of octets. The lock is held.
 func (r *Ring) shrink() {
-	for r.octets > ringOctets && r.first < r.next {
+	for r.octets > r.most() && r.first < r.next {
 		r.drop()
 	}
 }

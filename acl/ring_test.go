@@ -92,7 +92,7 @@ func TestTheRingHasABoundOfOctets(t *testing.T) {
 		m := s.next(t, long)
 		m.octets = 50_000
 		r.add(m)
-		if r.octets > ringOctets {
+		if r.octets > RingOctets {
 			t.Fatalf("%d octets", r.octets)
 		}
 	}
@@ -103,8 +103,25 @@ func TestTheRingHasABoundOfOctets(t *testing.T) {
 	for _, line := range r.Last(ringEntries) {
 		sum += len(line)
 	}
-	if sum != r.octets || sum > ringOctets || written >= n || written < 10 {
+	if sum != r.octets || sum > RingOctets || written >= n || written < 10 {
 		t.Errorf("%d decisions, written out %d with %d octets, counted %d", n, written, sum, r.octets)
+	}
+}
+
+func TestARingThatIsLimitedLetsGoOfTheOldest(t *testing.T) {
+	var r Ring
+	s := newMoments()
+	for range 100 {
+		r.add(s.next(t))
+	}
+	all, oldest := r.Kept()
+	half := r.octets / 2
+	r.Limit(half)
+	if n, now := r.Kept(); n != all/2 || now == oldest || r.octets > half {
+		t.Errorf("%d of %d decisions, %d octets of %d, the oldest %s was %s", n, all, r.octets, half, now, oldest)
+	}
+	if r.add(s.next(t)); r.octets > half {
+		t.Errorf("%d octets of %d", r.octets, half)
 	}
 }
 
