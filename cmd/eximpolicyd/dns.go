@@ -55,12 +55,12 @@ func newAsking(w dnsWants, told func(rbl.Notice), ended func(rbl.Outcome, time.D
 	if err != nil {
 		return nil, fail(exConfig, "", "policy.rbl.name_zones: %w", err)
 	}
-	r, err := rbl.NewResolver(rbl.ResolverOptions{Servers: w.servers, Told: told, Ended: ended})
+	r, err := rbl.NewResolver(rbl.ResolverOptions{Servers: w.servers, Told: told, Ended: ended, Answers: roomFor(rbl.DefaultAnswers)})
 	if err != nil {
 		return nil, fail(exConfig, "write the address of a resolver into dns.servers", "no DNS server is known: %w", err)
 	}
 	a := &asking{wants: w, resolver: r, zones: slices.Concat(zones, ofNames)}
-	a.lists = rbl.NewLists(r, a.zones, rbl.ListsOptions{Told: told})
+	a.lists = rbl.NewLists(r, a.zones, rbl.ListsOptions{Told: told, Rows: roomFor(rbl.DefaultRows)})
 	a.dns = acl.NewDNS(r, a.lists, w.names.Within(len(zones), len(ofNames)))
 	return a, nil
 }

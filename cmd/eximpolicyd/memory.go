@@ -25,10 +25,11 @@ const (
 // lives as long as the daemon. That another daemon has the folder is one, since two would write over each other.
 func openMemory(ctx context.Context, c config.State, log *slog.Logger) (*ledger.Engine, error) {
 	dir := stateDir(c)
-	memory, err := ledger.Open(ledger.Options{Dir: dir, Keys: c.Keys, Log: log})
+	o := ledger.Options{Dir: dir, Keys: keysWithin(c.Keys, log), Log: log}
+	memory, err := ledger.Open(o)
 	for began := time.Now(); errors.Is(err, ledger.ErrLocked) && time.Since(began) < lockWait && ctx.Err() == nil; {
 		pause(ctx, lockAgain)
-		memory, err = ledger.Open(ledger.Options{Dir: dir, Keys: c.Keys, Log: log})
+		memory, err = ledger.Open(o)
 	}
 	if errors.Is(err, ledger.ErrLocked) {
 		return nil, fail(exTemporary, "stop the other daemon, or give this one a folder of its own: state.dir",

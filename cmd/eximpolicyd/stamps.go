@@ -139,6 +139,7 @@ func (s *stamps) Rekey() (string, error) {
 // loaded: that takes a while, and nobody's judgement waits for them.
 func (s *server) kept(door *acl.Server) (*decisions, *stamps) {
 	recent := &decisions{Ring: door.Ring(), state: s.memory.State, log: s.log.Load}
+	recent.Limit(roomFor(acl.RingOctets))
 	recent.loading.Add(1)
 	whose := &stamps{Stamps: &s.stamps, state: s.memory.State, log: s.log.Load}
 	whose.load()
