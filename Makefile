@@ -2,6 +2,7 @@
 # make run      serve in the foreground as any user; ENFORCE=forgeries refuses forged greetings
 # make test     everything, with real Exim; installs what is missing
 # make bench    the figures of the README, in interleaved pairs
+# make soak     whether anything of a daemon grows that is asked evenly FOR=24h
 # make bench-peers  the same requests to rspamd, postfwd, policyd-weight, postgrey, greylistd
 # make fuzz     every fuzz target for FUZZTIME
 # make install  into /usr, or PREFIX=/usr/local; below DESTDIR, if that is set. make uninstall takes it away, but for /etc
@@ -10,6 +11,7 @@
 
 GO          ?= go
 FUZZTIME    ?= 20s
+FOR         ?= 24h
 B           ?= bin
 VERSION     ?=
 PREFIX      ?= /usr
@@ -18,7 +20,7 @@ export CGO_ENABLED ?= 1
 # The day of the release, which the manual has, too: packages of the same source are the same.
 export SOURCE_DATE_EPOCH ?= $(shell date -ud "$$(sed -n 's/^const released = "\(.*\)"$$/\1/p' cmd/eximpolicyd/main.go)" +%s)
 
-.PHONY: help build run test lint install-tests bench bench-peers fuzz tree install uninstall deb tarball clean
+.PHONY: help build run test lint install-tests bench bench-peers soak fuzz tree install uninstall deb tarball clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -47,6 +49,9 @@ bench: install-tests
 bench-peers:
 	@test/install.sh peers
 	$(GO) run ./test/bench -peers
+
+soak:
+	$(GO) run ./test/bench -soak $(FOR)
 
 fuzz:
 	@test/fuzz.sh $(FUZZTIME)

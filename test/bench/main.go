@@ -4,6 +4,7 @@
 //	go run ./test/bench -only session   one part, see -help
 //	go run ./test/bench -markdown       the table of the README
 //	make bench-peers                    beside other programs that judge clients, some minutes more
+//	make soak FOR=24h                   whether anything grows, of a daemon that is asked evenly for so long
 //
 // What is compared is measured in turns within one run, round by round, and the figure is the median of the rounds'
 // ratios: on a machine with noisy neighbours a figure of one minute says little about the next. Nothing is measured
@@ -24,6 +25,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // part is one measurement: it returns its rows of the table.
@@ -71,6 +73,7 @@ func main() {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	only := flags.String("only", "", "run one `PART`: "+partNames())
 	beside := flags.Bool("peers", false, "compare with other programs instead")
+	long := flags.Duration("soak", 0, "ask evenly for a `TIME` like 24h instead, and look whether anything grows")
 	markdown := flags.Bool("markdown", false, "print the table in Markdown")
 	_ = flags.Parse(args) // it exits
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -82,6 +85,8 @@ func main() {
 		rows, err = peersHere(ctx, within)
 	case *beside:
 		os.Exit(runPeers(ctx, args))
+	case *long > 0:
+		rows, err = soaked(ctx, *long)
 	default:
 		rows, err = run(ctx, *only)
 	}
@@ -119,6 +124,16 @@ func newBench(ctx context.Context) (b *bench, clean func() error, err error) {
 		return nil, nil, errors.Join(err, clean())
 	}
 	return b, clean, nil
+}
+
+// soaked runs a soak with a daemon built for it.
+func soaked(ctx context.Context, long time.Duration) (rows []row, err error) {
+	b, clean, err := newBench(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, clean()) }()
+	return soak(ctx, b, long)
 }
 
 // runPeers runs this program again where no packet can leave, and returns its status.

@@ -40,8 +40,9 @@ type client struct {
 }
 
 // request writes what Exim sends of this client at a stage, every name of the snippet.
-func (c client) request(names []string, stage string) []byte {
-	values := c.values(stage)
+func (c client) request(names []string, stage string) []byte { return write(names, c.values(stage)) }
+
+func write(names []string, values map[string]string) []byte {
 	var pairs []acl.Pair
 	for _, name := range names {
 		pairs = append(pairs, acl.Pair{Name: name, Value: values[name]})
