@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Connection is what a log tells of one connection of a client, or of one local submission. Its strings are its own.
+// Connection is what a log tells of one connection of a client, or of one local submission, or a part of it: see Sessions. Its
+// strings are its own.
 //
 // What nearly every entry touches stands first, side by side: thousands are open, and to fetch them takes longest.
 type Connection struct {
@@ -19,7 +20,7 @@ type Connection struct {
 	Octets  int // of its entries, about: what it takes in memory
 
 	HELOs []string        // the names it greeted with, in order, each once; at most maxHELOs
-	Rcpts []Rcpt          // that were refused, in order; at most maxDeeds
+	Rcpts []Rcpt          // that were refused, in order
 	texts strings.Builder // that its strings are parts of
 
 	Good, UnknownUsers, RelayDenied, Deferred, Refused int // recipients
@@ -38,9 +39,9 @@ type Connection struct {
 	TLS   string
 	Login string // the last that succeeded, as authenticator:login
 
-	Messages []Message // at most maxDeeds
-	Logins   []Login   // that failed; at most maxDeeds
-	Refusals []Refusal // of the connection, HELO, MAIL and other commands; at most maxDeeds
+	Messages []Message
+	Logins   []Login   // that failed
+	Refusals []Refusal // of the connection, HELO, MAIL and other commands
 
 	helo  [1]string // room for HELOs and Logins: most have one or none
 	login [1]Login
@@ -126,10 +127,11 @@ type Refusal struct {
 
 // Bounds of one connection.
 const (
-	maxHELOs = 8
-	maxDeeds = 256     // of each list: the numbers go on counting
-	maxKept  = 2 << 10 // octets of a reason; header fields 32 kB as they were read
-	textRoom = 256     // octets of texts at once: nearly all connections have fewer
+	maxHELOs      = 8
+	maxEntries    = 1024    // Exim itself ends a connection after 1,000 messages (smtp_accept_max_per_connection)
+	maxRecipients = 256     // of a message
+	maxKept       = 2 << 10 // octets of a reason; header fields 32 kB as they were read
+	textRoom      = 256     // octets of texts at once: nearly all connections have fewer
 )
 
 // keep copies a text out of the log. Those of a connection stand side by side: apart, ten short ones are ten times the work.
@@ -190,17 +192,13 @@ func (c *Connection) add(e *Event) {
 		if c.Logins == nil {
 			c.Logins = c.login[:0]
 		}
-		if len(c.Logins) < maxDeeds {
-			c.Logins = append(c.Logins, Login{e.Time, c.keep(e.Auth), c.keep(e.Login), e.Temporary})
-		}
+		c.Logins = append(c.Logins, Login{e.Time, c.keep(e.Auth), c.keep(e.Login), e.Temporary})
 	case ProtocolError, SyntaxError, SyncError:
 		c.ProtocolErrors++
 	case TLSError:
 		c.TLSErrors++
 	case Refused, ConnectRejected, HeloRejected, MailRejected, CommandRejected:
-		if len(c.Refusals) < maxDeeds {
-			c.Refusals = append(c.Refusals, Refusal{e.Time, e.Kind, c.keep(e.HELO), c.keep(e.Sender), e.Temporary, e.Cause, c.keep(e.Rule), c.keep(e.Reason)})
-		}
+		c.Refusals = append(c.Refusals, Refusal{e.Time, e.Kind, c.keep(e.HELO), c.keep(e.Sender), e.Temporary, e.Cause, c.keep(e.Rule), c.keep(e.Reason)})
 	}
 	if ends(e) {
 		c.End = e.Kind
@@ -239,9 +237,6 @@ func (c *Connection) know(e *Event) {
 }
 
 func (c *Connection) message(e *Event) {
-	if len(c.Messages) == maxDeeds {
-		return
-	}
 	var to []string // room for the recipients
 	if n := len(c.Messages); n < cap(c.Messages) {
 		to = c.Messages[:n+1][n].Recipients[:0]
@@ -254,7 +249,7 @@ func (c *Connection) message(e *Event) {
 	}
 	for to := range e.Recipients() {
 		m.Recipients = append(m.Recipients, c.keep(to))
-		if len(m.Recipients) == maxDeeds {
+		if len(m.Recipients) == maxRecipients {
 			break
 		}
 	}
@@ -272,16 +267,14 @@ func (c *Connection) rcpt(e *Event) {
 	default:
 		c.Refused++
 	}
-	if n := len(c.Rcpts); n < maxDeeds {
-		var last Rcpt // of several, most is the same
-		if n > 0 {
-			last = c.Rcpts[n-1]
-		} else if c.Rcpts == nil {
-			c.Rcpts = make([]Rcpt, 0, 4) // who is refused one tries others
-		}
-		c.Rcpts = append(c.Rcpts, Rcpt{e.Time, c.keepLike(e.Sender, last.Sender), c.keep(e.Recipient), e.Temporary, e.Cause,
-			c.keepLike(e.Rule, last.Rule), c.keepLike(e.Reason, last.Reason)})
+	var last Rcpt // of several, most is the same
+	if n := len(c.Rcpts); n > 0 {
+		last = c.Rcpts[n-1]
+	} else if c.Rcpts == nil {
+		c.Rcpts = make([]Rcpt, 0, 4) // who is refused one tries others
 	}
+	c.Rcpts = append(c.Rcpts, Rcpt{e.Time, c.keepLike(e.Sender, last.Sender), c.keep(e.Recipient), e.Temporary, e.Cause,
+		c.keepLike(e.Rule, last.Rule), c.keepLike(e.Reason, last.Reason)})
 }
 
 // delivery takes what became of a message of this connection.
@@ -304,7 +297,7 @@ func (c *Connection) delivery(m *Message, e *Event) {
 	if to == "" {
 		to = e.Recipient
 	}
-	if len(m.Recipients) >= maxDeeds || strings.IndexByte(to, '@') < 0 {
+	if len(m.Recipients) >= maxRecipients || strings.IndexByte(to, '@') < 0 {
 		return
 	}
 	for _, known := range m.Recipients {

@@ -7,11 +7,11 @@ import (
 )
 
 // Sessions groups the events of a log to connections, as far as the log allows: by address and port where it has ports
-// (+incoming_port), else by process and address (+pid), else by address as long as there is no pause. It yields connections in
-// the order in which they began. It is for one goroutine.
+// (+incoming_port), else by process and address (+pid), else by address for ten minutes, as long as there is no pause. It yields
+// connections in the order in which they began. It is for one goroutine.
 //
 // Bound: maxOpen connections and about maxHeld octets; then the oldest is yielded as it is, and what comes later of it is a
-// connection of its own. An entry of one that was forgotten is never added to another address's.
+// connection of its own, as is what comes after the first maxEntries of one: nothing that a log tells is passed over. An entry of one that was forgotten is never added to another address's.
 type Sessions struct {
 	next  func() (*Event, error)
 	pause time.Duration
@@ -169,7 +169,8 @@ func (s *Sessions) remote(e *Event) {
 		key.pid, by = e.PID, ByPID
 	}
 	b := s.open[key]
-	if b != nil && (b.ended || between(b.Ended, e.Time) > s.patience(b) || e.Kind == Opened && by != ByAddress || by == ByAddress && between(b.Began, e.Time) > maxLong) {
+	if b != nil && (b.ended || b.Entries == maxEntries || between(b.Ended, e.Time) > s.patience(b) || e.Kind == Opened && by != ByAddress ||
+		by == ByAddress && between(b.Began, e.Time) > maxLong) {
 		s.leave(b)
 		b = nil
 	}

@@ -166,3 +166,35 @@ func TestConnectionsComeInTheOrderInWhichTheyBeganAndMissNothing(t *testing.T) {
 		}
 	}
 }
+
+// A busy relay has a thousand messages within minutes, a guesser as many recipients: each is told of, whatever tells their
+// connections apart.
+func TestWhatOneClientDoesThousandsOfTimesIsToldOfEveryTime(t *testing.T) {
+	const each = 3000
+	for _, form := range []struct{ name, front, port string }{{"address", "", ""}, {"process", "[4711] ", ""}, {"port", "", ":1001"}} {
+		t.Run(form.name, func(t *testing.T) {
+			var log strings.Builder
+			for n := range each {
+				stamp := fmt.Sprintf("2026-11-23 13:%02d:%02d %s", n/600, n/10%60, form.front)
+				host := "H=(a) [192.0.2.1]" + form.port
+				fmt.Fprintf(&log, "%s1xVT00-%06d-2c <= s@example.org %s P=esmtp S=258 id=%d@example.org\n", stamp, n, host, n)
+				fmt.Fprintf(&log, "%s%s F=<s@example.org> rejected RCPT <u%d@example.net>: Unrouteable address\n", stamp, host, n)
+				fmt.Fprintf(&log, "%splain authenticator failed for %s: 535 Incorrect authentication data (set_id=u%d)\n", stamp, host[2:], n)
+				fmt.Fprintf(&log, "%s%s rejected MAIL <s%d@example.org>: no\n", stamp, host, n)
+			}
+			r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", strings.NewReader(log.String()))}, in2030())
+			defer r.Close()
+			s := mainlog.NewSessions(r, 0)
+			messages, rcpts, logins, refusals := 0, 0, 0, 0
+			for c, err := s.Next(); err == nil; c, err = s.Next() {
+				messages, rcpts, logins, refusals = messages+len(c.Messages), rcpts+len(c.Rcpts), logins+len(c.Logins), refusals+len(c.Refusals)
+				if c.By.String() != form.name || len(c.Rcpts) != c.UnknownUsers || len(c.Logins) != c.FailedLogins {
+					t.Fatalf("by %s: %d of %d recipients, %d of %d logins", c.By, len(c.Rcpts), c.UnknownUsers, len(c.Logins), c.FailedLogins)
+				}
+			}
+			if messages != each || rcpts != each || logins != each || refusals != each {
+				t.Errorf("%d messages, %d recipients, %d logins, %d refusals of %d each", messages, rcpts, logins, refusals, each)
+			}
+		})
+	}
+}
