@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,17 +23,25 @@ type Input struct {
 	// Modified is the last moment that the source can tell of; the zero value is now.
 	Modified time.Time
 
-	once bool // it cannot be opened twice
+	once  bool  // it cannot be opened twice
+	inode inode // of a file: the same one may have several names
 }
 
-// File is a log file, plain or compressed by gzip. The name "-" is standard input, which cannot be looked at beforehand.
+// inode is which file a file is. The zero inode is not known.
+type inode struct{ dev, ino uint64 }
+
+// File is a log file, plain or compressed by gzip. The name "-" is standard input, which cannot be looked at beforehand; nor can
+// a pipe.
 func File(name string) Input {
 	if name == "-" {
 		return Stream("-", os.Stdin)
 	}
 	in := Input{Name: name, Open: func() (io.ReadCloser, error) { return os.Open(name) }}
 	if info, err := os.Stat(name); err == nil {
-		in.Modified = info.ModTime()
+		in.Modified, in.once = info.ModTime(), !info.Mode().IsRegular()
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			in.inode = inode{uint64(stat.Dev), stat.Ino}
+		}
 	}
 	return in
 }

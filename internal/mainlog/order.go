@@ -12,16 +12,23 @@ import (
 type set struct {
 	inputs []Input
 	reject bool // the reject log, whose entries stand in the main log too
+	piped  bool // what it is called says nothing: it may be the reject log
 }
 
 // sets sorts inputs into logs. Parts of one log have the same name but for what rotation adds at the end (".1", ".2.gz",
 // "-20261123", "-11-2026"), and are read one after the other in the order of their first time stamps: what numbers mean differs
-// from site to site. A part that is there both plain and compressed, since the rotation is at work, is read once.
+// from site to site. A part that is there both plain and compressed, since the rotation is at work, is read once, and so is a file
+// under several names.
 func sets(inputs []Input, o *Options) []set {
 	var names []string
 	byName := map[string][]Input{}
 	given := map[string]bool{}
+	files := map[inode]bool{}
 	for _, in := range inputs {
+		if files[in.inode] {
+			continue
+		}
+		files[in.inode] = in.inode != inode{}
 		if plain := strings.TrimSuffix(in.Name, ".gz"); !in.once {
 			if given[plain] {
 				continue
@@ -36,7 +43,7 @@ func sets(inputs []Input, o *Options) []set {
 	}
 	var all []set
 	for _, name := range names {
-		all = append(all, set{inputs: inOrder(byName[name], o), reject: strings.Contains(filepath.Base(name), "reject")})
+		all = append(all, set{inputs: inOrder(byName[name], o), reject: strings.Contains(filepath.Base(name), "reject"), piped: byName[name][0].once})
 	}
 	slices.SortStableFunc(all, func(a, b set) int { // an entry of the main log comes before its copy
 		switch {

@@ -87,7 +87,7 @@ func (r *Reader) withCopy(from *stream, e *Event) {
 		return
 	}
 	for _, s := range r.streams {
-		if s == from && !e.syslog || s != from && !s.set.reject {
+		if s == from && !e.syslog || s != from && !s.set.reject && !s.set.piped && !from.set.piped {
 			continue
 		}
 		if s != from {
