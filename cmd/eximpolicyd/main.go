@@ -72,10 +72,10 @@ func run(args []string, errs io.Writer) int {
 	var mistakes config.Mistakes
 	if errors.As(err, &mistakes) {
 		for _, m := range mistakes {
-			fmt.Fprintln(errs, "eximpolicyd:", m.Error())
+			fmt.Fprintln(errs, "eximpolicyd:", legible(m.Error()))
 		}
 	} else {
-		fmt.Fprintln(errs, "eximpolicyd:", f.err)
+		fmt.Fprintln(errs, "eximpolicyd:", legible(f.Error()))
 	}
 	if f.hint != "" {
 		fmt.Fprintln(errs, "eximpolicyd: hint:", f.hint)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/config"
@@ -56,18 +58,18 @@ The exit code is 65 if nothing in the logs is an entry of Exim's, 66 if no log c
 	f.StringVar(&r.zone, "zone", "", "time `ZONE` of stamps that have none, like Europe/Berlin (default: this machine's)")
 	f.BoolVar(&r.dns, "dns", false, "ask the DNS, block lists and all, as it is today")
 	f.BoolVar(&r.json, "json", false, "print a JSON object")
-	f.StringVar(&r.html, "html", "", "write the report to `FILE`, a page that needs nothing else, instead of printing it")
+	f.StringVar(&r.html, "html", "", "write the report to `FILE`, a page that needs nothing else, instead of printing it as text")
 	return cmd
 }
 
 func (r *replayer) run(out, errs io.Writer, args []string) error {
 	frugal()
-	where := time.Local
-	if r.zone != "" {
-		var err error
-		if where, err = time.LoadLocation(r.zone); err != nil {
-			return fail(exUsage, "write it like Europe/Berlin or UTC", "--zone: %w", err)
-		}
+	if err := r.pageFile(); err != nil {
+		return err
+	}
+	where, err := zoneNamed(r.zone)
+	if err != nil {
+		return err
 	}
 	conf, err := load(r.config)
 	if err != nil {
@@ -142,26 +144,37 @@ func (r *replayer) replay(o *report.Options, errs io.Writer, args []string, wher
 	defer reader.Close()
 	rep, err := report.Replay(ctx, reader, *o)
 	bar.Close()
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return nil, fail(exTemporary, "", "the replay was cut short by a signal")
+	case err != nil:
 		return nil, fail(exTemporary, "", "the replay was cut short: %w", err)
 	}
 	tellFaults(errs, reader.Faults())
+	for _, f := range rep.Log.Faults[len(reader.Faults()):] {
+		fmt.Fprintln(errs, "eximpolicyd:", legible(f))
+	}
 	switch {
 	case rep.Log.Entries == 0 && rep.Log.Bytes == 0 && len(rep.Log.Faults) > 0:
 		return nil, noLog(reader.Faults())
 	case rep.Log.Entries == rep.Log.Unknown:
-		return nil, fail(exData, "give Exim's mainlog and rejectlog", "nothing in %d lines is an entry of Exim's", rep.Log.Lines)
+		return nil, fail(exData, "give Exim's mainlog and rejectlog", "nothing in %s is an entry of Exim's", many(int(rep.Log.Lines), "line"))
 	}
 	return rep, nil
 }
 
-// write writes the report: a page to its file, and else what was asked for.
+// write writes the report in the forms that were asked for.
 func (r *replayer) write(out io.Writer, rep *report.Report) error {
+	if r.html != "" {
+		if err := r.page(rep); err != nil {
+			return err
+		}
+	}
 	switch {
-	case r.html != "":
-		return r.page(rep)
 	case r.json:
 		return json.NewEncoder(out).Encode(rep)
+	case r.html != "":
+		return nil
 	}
 	return rep.Text(out)
 }
@@ -170,7 +183,7 @@ func (r *replayer) write(out io.Writer, rep *report.Report) error {
 func (r *replayer) page(rep *report.Report) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(r.html), ".replay-*.html")
 	if err != nil {
-		return fail(exIO, "give --html a file in a folder that you may write to", "%w", err)
+		return fail(exIO, htmlHint, "%w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -183,12 +196,32 @@ func (r *replayer) page(rep *report.Report) (err error) {
 		err = os.Rename(file.Name(), r.html)
 	}
 	if err != nil {
-		return fail(exIO, "", "%w", err)
+		return fail(exIO, htmlHint, "%w", err)
 	}
 	return nil
 }
 
-const pageMode = 0o600 // it has addresses of people
+const (
+	pageMode = 0o600 // it has addresses of people
+	htmlHint = "give --html a file in a folder that you may write to"
+)
+
+// pageFile looks, before long work, at what stands where the page is to be: a page in the place of /dev/stdout, or of a link,
+// would be a surprise.
+func (r *replayer) pageFile() error {
+	if r.html == "" {
+		return nil
+	}
+	info, err := os.Lstat(r.html)
+	if err == nil && !info.Mode().IsRegular() {
+		return fail(exIO, htmlHint, "%s is there and is no file that could be replaced", r.html)
+	}
+	folder := filepath.Dir(r.html)
+	if err := unix.Access(folder, unix.W_OK|unix.X_OK); err != nil {
+		return fail(exIO, htmlHint, "%s: %w", folder, err)
+	}
+	return nil
+}
 
 // accountsOnce looks up each account once.
 func accountsOnce() func(login string) (uint32, bool) {

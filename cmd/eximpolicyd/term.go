@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"os"
+	"strings"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +17,16 @@ func isTerminal(w io.Writer) bool {
 	}
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
+}
+
+// legible makes a message fit for a terminal: names of files, and what others wrote, may be in it. Its lines stay lines.
+func legible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
 }
 
 // painter returns a function that colours a text by what a step found, on a terminal and without NO_COLOR only.

@@ -95,7 +95,7 @@ The exit code is 65 if nothing in the logs is an entry of Exim's, 66 if there is
 		Example: `  eximpolicyd trace top --by directory --since 2d
   eximpolicyd trace top --by subject -n 20 /var/log/exim4/mainlog*`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			where, err := t.where()
+			where, err := zoneNamed(t.zone)
 			if err != nil {
 				return err
 			}
@@ -154,14 +154,14 @@ func (t *tracer) logs(args []string, since time.Time, reject bool) ([]string, er
 	return own, nil
 }
 
-// where is the zone of the log.
-func (t *tracer) where() (*time.Location, error) {
-	if t.zone == "" {
+// zoneNamed is the zone of a log: the one that --zone names, else this machine's.
+func zoneNamed(name string) (*time.Location, error) {
+	if name == "" {
 		return time.Local, nil
 	}
-	where, err := time.LoadLocation(t.zone)
+	where, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, fail(exUsage, "write it like Europe/Berlin or UTC", "--zone: %w", err)
+		return nil, fail(exUsage, "write it like Europe/Berlin or UTC; all but UTC are in the package tzdata", "--zone: %w", err)
 	}
 	return where, nil
 }
@@ -170,7 +170,7 @@ func (t *tracer) where() (*time.Location, error) {
 // them may not be read.
 func (t *tracer) read(errs io.Writer, logs []string, read func(context.Context, *mainlog.Reader) error) (forbidden bool, err error) {
 	frugal()
-	where, err := t.where()
+	where, err := zoneNamed(t.zone)
 	if err != nil {
 		return false, err
 	}

@@ -2,7 +2,9 @@ package report
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 
 	"eximpolicyd/internal/mainlog"
 )
@@ -18,6 +20,7 @@ type feeding struct {
 	work    sync.WaitGroup
 	err     error  // why it ended; good when batches is closed
 	lost    uint64 // likewise
+	back    stepsBack
 
 	idle []*course // of spare, the feeder's
 	over []*course // that go there, of who judges
@@ -35,7 +38,13 @@ func feed(ctx context.Context, r *mainlog.Reader, o *Options) *feeding {
 	ctx, f.stop = context.WithCancel(ctx)
 	f.work.Go(func() { // close waits for it
 		defer close(f.batches)
-		sessions := mainlog.NewSessions(r, 0)
+		sessions := mainlog.SessionsOf(func() (*mainlog.Event, error) {
+			e, err := r.Next()
+			if err == nil {
+				f.back.look(e)
+			}
+			return e, err
+		}, 0)
 		defer func() { f.lost = sessions.Lost }()
 		for number := 0; f.err == nil; {
 			batch := make([]*course, 0, batchSize)
@@ -91,6 +100,31 @@ func (f *feeding) done(c *course) {
 		clear(f.over)
 		f.over = f.over[:0]
 	}
+}
+
+// stepsBack finds where the time of a log goes back, as in one that was put together in a wrong order. The zero value is of a
+// log that has not begun.
+type stepsBack struct {
+	latest int64 // in seconds
+	faults []string
+}
+
+const (
+	stepBack  = 3600 // seconds: Exim's processes overtake each other by less, and so does a clock that is set right
+	mostSteps = 3    // that are told of
+)
+
+func (b *stepsBack) look(e *mainlog.Event) {
+	now := e.Time.Unix()
+	if now >= b.latest-stepBack {
+		b.latest = max(b.latest, now)
+		return
+	}
+	if len(b.faults) < mostSteps {
+		b.faults = append(b.faults, fmt.Sprintf("%s: line %d goes back in time by %s, and what follows is judged as if it were later: give each log as a file of its own, they are put in order",
+			e.File, e.Line, time.Duration(b.latest-now)*time.Second))
+	}
+	b.latest = now
 }
 
 // failed returns why it ended, once batches is closed.

@@ -56,7 +56,9 @@ func Replay(ctx context.Context, r *mainlog.Reader, o Options) (*Report, error) 
 	if err != nil {
 		return nil, err
 	}
-	return j.report(r, lost), nil
+	rep := j.report(r, lost)
+	rep.Log.Faults = append(rep.Log.Faults, j.feed.back.faults...)
+	return rep, nil
 }
 
 // all judges everything. It returns how many events of a client could not be given to anybody.
