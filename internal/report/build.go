@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"eximpolicyd/internal/ledger"
@@ -28,8 +29,9 @@ func (j *judge) report(r *mainlog.Reader, orphans uint64) *Report {
 		t.present = t.sums
 	}
 	out.Enforced, out.Present = t.sums, t.present
+	out.Unjudged = unjudged(j.o, r.Counts().Seen)
 	for i := range t.rules {
-		out.Rules = append(out.Rules, j.ruleOf(i))
+		out.Rules = append(out.Rules, j.ruleOf(i, out.Unjudged))
 	}
 	for _, d := range t.days {
 		d.Rules = map[string]DayRule{}
@@ -43,7 +45,6 @@ func (j *judge) report(r *mainlog.Reader, orphans uint64) *Report {
 	out.Lost = t.lost()
 	out.Attempts = t.attempts
 	out.Attackers, out.Networks = attackers(t.clients), attackers(t.networks)
-	out.Unjudged = unjudged(j.o, r.Counts().Seen)
 	out.Exemptions = t.exemptions()
 	return out
 }
@@ -63,8 +64,9 @@ func (t *tally) logOf(r *mainlog.Reader, orphans uint64) Log {
 	return l
 }
 
-// ruleOf tells of a rule, and suggests a mode: to enforce what hit nothing that was taken, and something that was not.
-func (j *judge) ruleOf(i int) Rule {
+// ruleOf tells of a rule, and suggests a mode: to enforce what hit nothing that was taken, and something that was not. What could
+// not be judged of everything says nothing of what it would have hit.
+func (j *judge) ruleOf(i int, unjudged []Unjudged) Rule {
 	n := &j.tally.rules[i]
 	r := Rule{Rule: j.tally.names[i], Taken: n.taken, Hits: n.refused, Refuses: n.refuses, Defers: n.defers, Bans: n.bans}
 	if i >= len(j.o.Decider.Rules) {
@@ -74,7 +76,7 @@ func (j *judge) ruleOf(i int) Rule {
 	r.Mode = mode.String()
 	switch {
 	case mode == policy.Off:
-	case n.taken == 0 && n.refused > 0:
+	case n.taken == 0 && n.refused > 0 && !slices.ContainsFunc(unjudged, func(u Unjudged) bool { return u.Rule == r.Rule }):
 		r.Suggested = policy.Enforce.String()
 	default:
 		r.Suggested = policy.Observe.String()

@@ -10,9 +10,10 @@
 //
 // Two worlds are played. In the first every rule that is on is enforced: a client that is dropped says no more in this
 // connection, one that is banned is not counted while it is, as it would really be. It tells what enforcing would do, and is
-// what is reported; a hit of one rule is told whatever another decided, but whom a ban refuses no rule is asked about. The
-// second has the modes as they are, and tells only how much is refused with them. What the log's clients would have done
-// instead, when refused, nobody knows.
+// what is reported; a hit of one rule is told whatever another decided, but whom a ban refuses no rule is asked about. A message
+// that was taken and would be refused is judged once more without the ban and without the earlier refusal (alone.go): no rule
+// that would hit it is suggested to be enforced, and an exemption only where it helps. The second world has the modes as they
+// are, and tells only how much is refused with them. What the log's clients would have done instead, when refused, nobody knows.
 //
 // # What a log does not tell
 //

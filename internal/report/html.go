@@ -26,6 +26,7 @@ func (r *Report) HTML(out io.Writer) error {
 	page, err := template.New("page").Funcs(template.FuncMap{
 		"n": thousands, "percent": percent, "plain": printable, "join": func(list []string) string { return strings.Join(list, " ") },
 		"minute": minute, "second": func(e Example) string { return e.Time.Format("2006-01-02 15:04:05") }, "or": cmp.Or[string],
+		"lines": lines, "keyHint": func() string { return keyHint },
 		"count": func(n uint64) string { return thousands(int(n)) },
 		"told":  func(s acl.Step) bool { return told(&s) },
 		"open":  func(s Sender, open bool) pageSender { return pageSender{s, open} },

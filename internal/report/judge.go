@@ -92,6 +92,7 @@ type judge struct {
 	order  order
 	ask    asker
 	tally  *tally
+	alone  *alone // made when something is refused
 }
 
 func (j *judge) close() {
@@ -147,7 +148,7 @@ func (j *judge) begin(c *course) {
 	if !j.ask.HELO.Known {
 		return
 	}
-	if c.sure() && c.TLS == "" { // STARTTLS makes a client greet anew, and when it came is not told
+	if c.oneDialogue() {
 		for _, name := range c.HELOs[:len(c.HELOs)-1] {
 			j.early(c, j.ask.earlier(name))
 		}
@@ -171,6 +172,9 @@ func (j *judge) early(c *course, q *policy.Request) {
 
 // sure reports whether the log tells what belongs to one connection.
 func (c *course) sure() bool { return c.By != mainlog.ByAddress }
+
+// oneDialogue reports whether its greetings are of one dialogue: STARTTLS makes a client greet anew, and when it came is not told.
+func (c *course) oneDialogue() bool { return c.sure() && c.TLS == "" }
 
 func (c *course) variant() variant {
 	if c.sure() {
@@ -267,6 +271,10 @@ func (j *judge) message(c *course, m *mainlog.Message) {
 		one := j.deliver(c, i, m, recipients)
 		both[i] = one.verdict
 		if i == 0 {
+			if one.refuses() && m.Taken() && j.o.Against == nil {
+				one.second = j.again(c, m, recipients, one.rule)
+				one.hits.all(one.second.hits)
+			}
 			j.tally.message(c, m, &one)
 		}
 	}
@@ -284,6 +292,7 @@ func first(list []string) string {
 // delivery is what a world makes of a message.
 type delivery struct {
 	verdict
+	second     second // of one that was taken
 	hits       set
 	recipients int
 	lost       int // of them, for whatever reason

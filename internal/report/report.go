@@ -142,8 +142,9 @@ type Unjudged struct {
 
 // Exemption is a suggestion.
 type Exemption struct {
+	Key      string   `json:"key"` // of the configuration
 	Of       string   `json:"of"`
-	Messages int      `json:"messages"`
+	Messages int      `json:"messages"` // that would be taken then
 	Rules    []string `json:"rules"`
-	Line     string   `json:"line"`
+	Line     string   `json:"line"` // for this one alone
 }

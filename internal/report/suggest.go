@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,38 +14,68 @@ const (
 	mostExemptions = 32
 )
 
-// exemptions suggests whom to exempt of those whose mail was taken and would be refused: relays, by the domains of their
-// senders, and domains whose Message-IDs are not those of others. Whether they are what they seem is for a person to say.
+// The keys of the configuration that exempt.
+const (
+	relayKey  = "exempt.relay"
+	senderKey = "policy.messageid.except_senders"
+)
+
+// exemptions suggests whom to exempt of those whose mail was taken and would be refused, where that would help: relays, by the
+// domains of their senders, and domains whose Message-IDs are not those of others. Whether they are what they seem is for a
+// person to say.
 func (t *tally) exemptions() []Exemption {
 	list := []Exemption{}
 	for _, p := range t.clients.list(byKey) {
-		if p.n.lost < minRelayed || p.n.domains[minDomains-1] == "" || 2*p.n.attempts > p.n.attempts+p.n.taken {
+		if p.n.relayed < minRelayed || p.n.domains[minDomains-1] == "" || 2*p.n.attempts > p.n.attempts+p.n.taken {
 			continue
 		}
 		if len(list) == mostExemptions {
 			break
 		}
-		of := networkOf(p.key)
-		list = append(list, Exemption{Of: of, Messages: p.n.lost, Rules: t.namesOf(p.n.rules), Line: "exempt.relay = [" + strconv.Quote(of) + "]"})
+		list = append(list, exemption(relayKey, networkOf(p.key), p.n.relayed, t.namesOf(p.n.rules)))
 	}
 	return append(list, t.senderExemptions()...)
 }
 
+func exemption(key, of string, messages int, rules []string) Exemption {
+	return Exemption{Key: key, Of: of, Messages: messages, Rules: rules, Line: key + " = [" + strconv.Quote(of) + "]"}
+}
+
+// senderExemptions are of domains: those of their senders whom it helps count together.
 func (t *tally) senderExemptions() []Exemption {
-	list := []Exemption{}
+	byDomain := newTop[string](mostSenders, func(s *senderCount) int { return s.spared })
 	for _, p := range t.senders.list(strings.Compare) {
 		_, domain, ok := strings.Cut(p.key, "@")
-		rules := t.namesOf(p.n.rules)
-		if !ok || p.n.messages < minRelayed || len(rules) == 0 || slices.ContainsFunc(rules, func(r string) bool { return !strings.HasPrefix(r, "messageid.") }) ||
-			slices.ContainsFunc(list, func(e Exemption) bool { return e.Of == domain }) || !plainDomain(domain) {
+		if !ok || p.n.spared == 0 || !plainDomain(domain) {
 			continue
 		}
-		if len(list) == mostExemptions {
+		n := byDomain.at(domain)
+		n.spared += p.n.spared
+		n.rules.all(p.n.rules)
+	}
+	list := []Exemption{}
+	for _, p := range byDomain.list(strings.Compare) {
+		if p.n.spared < minRelayed || len(list) == mostExemptions {
 			break
 		}
-		list = append(list, Exemption{domain, p.n.messages, rules, "policy.messageid.except_senders = [" + strconv.Quote(domain) + "]"})
+		rules := slices.DeleteFunc(t.namesOf(p.n.rules), func(r string) bool { return !strings.HasPrefix(r, "messageid.") })
+		list = append(list, exemption(senderKey, p.key, p.n.spared, rules))
 	}
 	return list
+}
+
+// lines puts exemptions into lines of a configuration: a key may stand there once.
+func lines(list []Exemption) (text []string) {
+	for i, e := range list {
+		if i == 0 || list[i-1].Key != e.Key {
+			text = append(text, e.Key+" = [")
+		}
+		text = append(text, short(fmt.Sprintf("  %q, # %d messages: %s", e.Of, e.Messages, strings.Join(e.Rules, " ")), columns))
+		if i == len(list)-1 || list[i+1].Key != e.Key {
+			text = append(text, "]")
+		}
+	}
+	return text
 }
 
 // plainDomain reports whether what stands in a log can stand in a configuration.

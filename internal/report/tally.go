@@ -52,17 +52,17 @@ type tally struct {
 
 // ruleCount is of one rule.
 type ruleCount struct {
-	taken    int // messages that were taken and that it hit
-	refused  int // what was refused and what it hit: recipients, messages, logins
-	refuses  int // for good
-	defers   int
-	bans     int
-	accepted int // messages that were taken and that it would refuse or defer
+	taken   int // messages that were taken and that it hit
+	refused int // what was refused and what it hit: recipients, messages, logins
+	refuses int // for good
+	defers  int
+	bans    int
 }
 
 // senderCount is of a sender some of whose mail was taken and would be refused.
 type senderCount struct {
 	messages, refused, deferred, recipients int
+	spared                                  int // would not be lost if policy.messageid passed it by
 	rules                                   set
 	example                                 Example
 }
@@ -71,10 +71,11 @@ type senderCount struct {
 type clientCount struct {
 	attempts                int // guesses of recipients and of passwords, tries to relay
 	guesses, logins, relays int
-	met, refused            int // attempts
-	taken, lost             int // messages
-	domains                 [minDomains]string
-	rules                   set
+	met, refused            int                // attempts
+	taken, lost             int                // messages
+	relayed                 int                // that are lost, and would not be if it were in exempt.relay
+	domains                 [minDomains]string // of their senders
+	rules                   set                // that hit them
 	firstAt, lastAt         time.Time
 	helo, ptr               string
 }
@@ -284,13 +285,9 @@ func (t *tally) message(c *course, m *mainlog.Message, d *delivery) {
 		t.day.Marked++
 	}
 	d.hits.each(func(i int) { t.rules[i].taken++ })
-	if !d.refuses() {
-		return
+	if d.refuses() {
+		t.lose(c, m, d)
 	}
-	if i, ok := t.world.index[d.rule]; ok {
-		t.rules[i].accepted++
-	}
-	t.lose(c, m, d)
 }
 
 // lose counts a message that was taken and would not be.
@@ -300,6 +297,9 @@ func (t *tally) lose(c *course, m *mainlog.Message, d *delivery) {
 	s.messages++
 	s.recipients += d.lost
 	s.rules.all(d.hits)
+	if d.second.spare {
+		s.spared++
+	}
 	if deferred {
 		s.deferred++
 		t.sums.TakenDeferred++
@@ -320,9 +320,13 @@ func (t *tally) lose(c *course, m *mainlog.Message, d *delivery) {
 	network.loses(m, d)
 }
 
-// loses counts a message of a client, and remembers some domains of its senders.
+// loses counts a message of a client, and remembers some domains of the senders that it relays for.
 func (n *clientCount) loses(m *mainlog.Message, d *delivery) {
 	n.lost++
+	if !d.second.relay {
+		return
+	}
+	n.relayed++
 	n.rules.all(d.hits)
 	domain := strings.ToLower(m.Sender[strings.LastIndexByte(m.Sender, '@')+1:])
 	for i := range n.domains {

@@ -220,7 +220,7 @@ func (w *page) rules(r *Report) {
 	if len(quiet) > 0 {
 		w.hang("no hit: ", strings.Join(quiet, " "))
 	}
-	w.hang("", "HIT TAKEN are messages that were taken; enforce is suggested for what hit none of them and something else.")
+	w.hang("", "HIT TAKEN are messages that were taken; enforce is suggested for what hit none of them and something else, if it was judged of all.")
 }
 
 func (w *page) days(r *Report) {
@@ -290,15 +290,17 @@ func (w *page) unjudged(r *Report) {
 	}
 }
 
+const keyHint = "A key stands once, above the first [table]: if the configuration has it, add to that."
+
 func (w *page) exemptions(r *Report) {
 	if len(r.Exemptions) == 0 {
 		return
 	}
 	w.head("exemptions, if you know them")
-	for _, e := range r.Exemptions {
-		w.line("%s", short(e.Line, columns))
-		w.hang("    ", fmt.Sprintf("%d messages, %s", e.Messages, strings.Join(e.Rules, " ")))
+	for _, l := range lines(r.Exemptions) {
+		w.line("%s", l)
 	}
+	w.hang("", keyHint)
 }
 
 func (w *page) differences(d *Differences) {

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 
 	"eximpolicyd/internal/mainlog"
@@ -9,18 +11,19 @@ import (
 
 // want is what a rule needs to be judged besides addresses and greetings, which every log has. The zero want is nothing.
 type want struct {
-	facts mainlog.Selectors // one of these at least
-	own   func(*policy.Own) string
-	dns   bool   // an answer of the DNS
-	never string // what no log tells of mail that was taken
-	part  bool   // without it some is judged nevertheless
+	facts  mainlog.Selectors // one of these at least
+	own    func(*Options) string
+	dns    bool   // an answer of the DNS
+	never  string // what no log tells of mail that was taken
+	header bool   // the reject log tells it of what was refused
+	part   bool   // without it some is judged nevertheless
 }
 
 // wants returns what rules need that say too little of it by their Needs; see wantOf.
 func wants() map[string]want {
 	connection := want{facts: mainlog.SeenPID | mainlog.SeenPort}
 	dns, partly := want{dns: true}, want{dns: true, part: true}
-	id := want{facts: mainlog.SeenMessageID}
+	id := want{facts: mainlog.SeenMessageID, header: true}
 	return map[string]want{
 		"helo.H1":  {never: "whether a client greeted at all"},
 		"helo.H2":  {own: needsAddresses, facts: mainlog.SeenInterface},
@@ -36,11 +39,11 @@ func wants() map[string]want {
 		"ptr.P1": dns, "ptr.P2": dns,
 		"rbl.L1": dns,
 
-		"messageid.M1": {facts: mainlog.SeenMadeMessageID},
-		"messageid.M2": {never: "how many Message-IDs there were"},
+		"messageid.M1": {facts: mainlog.SeenMadeMessageID, header: true},
+		"messageid.M2": {never: "how many Message-IDs there were", header: true},
 		"messageid.M3": id, "messageid.M4": id,
-		"messageid.M5": {never: "List-Id, which excuses"},
-		"messageid.M8": {never: "Date and From"},
+		"messageid.M5": {never: "List-Id, which excuses", header: true},
+		"messageid.M8": {never: "Date and From", header: true},
 	}
 }
 
@@ -56,22 +59,24 @@ func wantOf(b *policy.Bound, all map[string]want) want {
 	return w
 }
 
-func needsNames(o *policy.Own) string {
-	if len(o.Names) == 0 {
+func needsNames(o *Options) string {
+	if len(o.Decider.Own.Names) == 0 {
 		return "own.names"
 	}
 	return ""
 }
 
-func needsDomains(o *policy.Own) string {
-	if len(o.Domains) == 0 {
+func needsDomains(o *Options) string {
+	if len(o.Decider.Own.Domains) == 0 {
 		return "own.domains"
 	}
 	return ""
 }
 
-func needsAddresses(o *policy.Own) string {
-	if len(o.Addresses) == 0 {
+// needsAddresses is content with those of this machine: they are taken for those of the log's.
+func needsAddresses(o *Options) string {
+	public := func(a netip.Addr) bool { return !policy.Private(a) && !a.IsLoopback() }
+	if len(o.Decider.Own.Addresses) == 0 && !slices.ContainsFunc(o.Interfaces, public) {
 		return "own.addresses"
 	}
 	return ""
@@ -87,12 +92,9 @@ func unjudged(o *Options, seen mainlog.Selectors) []Unjudged {
 		if b.Mode == policy.Off {
 			continue
 		}
-		u := Unjudged{Rule: b.Name, Needs: w.missing(o, seen), Part: w.part || w.never != ""}
+		u := Unjudged{Rule: b.Name, Needs: w.missing(o, seen), Part: w.part || w.header && seen&mainlog.SeenHeaders != 0}
 		if b.Name == "nobody.N1" && o.UID == nil {
 			u.Needs, u.Part = "to run on the host whose log it is: it asks which accounts there are", false
-		}
-		if b.Name == "helo.H1" || b.Name == "dictionary.trap" {
-			u.Part = false
 		}
 		if u.Needs != "" {
 			list = append(list, u)
@@ -107,7 +109,7 @@ func (w *want) missing(o *Options, seen mainlog.Selectors) string {
 	facts := w.facts != 0 && seen&w.facts == 0
 	own := ""
 	if w.own != nil {
-		own = w.own(o.Decider.Own)
+		own = w.own(o)
 	}
 	switch { // of the configuration or of the log, one is enough
 	case w.own != nil && w.facts != 0:
@@ -124,6 +126,9 @@ func (w *want) missing(o *Options, seen mainlog.Selectors) string {
 	}
 	if w.never != "" {
 		needs = append(needs, "no log of mail that was taken tells it: "+w.never)
+	}
+	if w.never != "" && w.header && seen&mainlog.SeenHeaders == 0 {
+		needs = append(needs, "of mail that was refused "+mainlog.SeenHeaders.Word()+" does")
 	}
 	return strings.Join(needs, "; ")
 }
