@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,6 +71,8 @@ func New(version string, started time.Time, read func() Reading) (*Metrics, erro
 	for _, outcome := range outcomes() {
 		m.asked = append(m.asked, asked.WithLabelValues(outcome))
 	}
+	// What a collection leaves: without it nothing tells whether memory grows, since Go fills what it may have.
+	live := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`)}
 	m.answered = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: prefix + "dns_answer_duration_seconds", Help: "Time of the questions that a DNS server answered, whatever it said.",
 		Buckets: dnsBuckets(),
@@ -77,7 +80,7 @@ func New(version string, started time.Time, read func() Reading) (*Metrics, erro
 	for _, c := range []prometheus.Collector{
 		callouts, asked, m.answered,
 		newFamilies(read, ofDaemon(version, started), ofCallouts(), ofRules(), ofLists(), ofMemory()),
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(live)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := m.registry.Register(c); err != nil {
 			return nil, fmt.Errorf("metrics: %w", err)
