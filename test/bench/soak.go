@@ -72,22 +72,18 @@ func soakRows(c *crowd, long time.Duration, before, after sample, seen []sample)
 	for _, s := range seen {
 		highest = max(highest, s.rss)
 	}
-	live := func(of []sample) float64 { // what a collection leaves, about: Go fills what it may have, so that RSS tells nothing of it
-		least := of[0].heap
-		for _, s := range of {
-			least = min(least, s.heap)
-		}
-		return least
+	live := func(of []sample) float64 { // Go fills what it may have, so that RSS tells nothing of what grows
+		return medianOf(of, func(s sample) float64 { return s.heap })
 	}
-	grown := live(seen[2*third:]) / live(seen[third:2*third])
+	last := live(seen[2*third:])
 	return []row{
 		told(fmt.Sprintf("%v at %d requests a second: answered, of clients never seen before, callers who broke off", long, soakRate), "%d, %d, %d",
 			c.answered, c.fresh, c.broken),
 		told("a callout, p50 and p99", "%.2f, %.2f ms", ms(quantile(c.times, 0.5)), ms(quantile(c.times, 0.99))),
 		most("requests without an answer", float64(c.unanswered), 0, "%.0f", ""),
 		under("RSS at its highest", highest/1e6, soakMemory/1e6, "%.1f", " MB"),
-		told("heap at its lowest in the last third", "%.1f MB", live(seen[2*third:])/1e6),
-		most("the same against the third before", grown, 1.05, "%.3f", " times"),
+		told("heap after a collection, in the last third", "%.1f MB", last/1e6),
+		most("the same against the third before", last/live(seen[third:2*third]), 1.05, "%.3f", " times"),
 		most("open files at rest, afterwards and before", float64(after.files-before.files), 0, "%.0f", " more"),
 		most("goroutines at rest, afterwards and before", float64(after.goroutines-before.goroutines), 0, "%.0f", " more"),
 	}

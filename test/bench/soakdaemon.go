@@ -134,12 +134,12 @@ func (d *confined) administer(ctx context.Context) error {
 
 // sample is how a daemon is at a moment.
 type sample struct {
-	rss, heap         float64 // octets
+	rss, heap         float64 // octets; of the heap, what the last collection left
 	files, goroutines int
 }
 
 func (s sample) String() string {
-	return fmt.Sprintf("RSS %.1f MB, heap %.1f MB, %d files, %d goroutines", s.rss/1e6, s.heap/1e6, s.files, s.goroutines)
+	return fmt.Sprintf("RSS %.1f MB, %.1f MB live, %d files, %d goroutines", s.rss/1e6, s.heap/1e6, s.files, s.goroutines)
 }
 
 func (d *confined) sample() (s sample, err error) {
@@ -153,8 +153,8 @@ func (d *confined) sample() (s sample, err error) {
 		return s, err
 	}
 	return s, d.figures(map[string]func(float64){
-		"go_goroutines":                func(n float64) { s.goroutines = int(n) },
-		"go_memstats_heap_alloc_bytes": func(n float64) { s.heap = n },
+		"go_goroutines":         func(n float64) { s.goroutines = int(n) },
+		"go_gc_heap_live_bytes": func(n float64) { s.heap = n },
 	})
 }
 
