@@ -222,6 +222,7 @@ func (g *gathering) take(ctx context.Context) (late policy.Need) {
 		var waits bool
 		g.f.Hosted, waits = g.addresses(ctx, append([]string{g.domain}, hosts(g.mx)...)...)
 		late |= lateIf(waits, policy.NeedHosted)
+		g.f.Hosted.Origin = g.f.Hosted.Origin.And(g.mx.Origin())
 		// Half of the hosts are no proof that the client is none of them.
 		g.f.Hosted.Known = g.f.Hosted.Known && g.mx.Outcome.Answered() && len(g.mx.Names) <= maxHosts
 	}
@@ -238,6 +239,7 @@ func (g *gathering) addresses(ctx context.Context, names ...string) (all policy.
 		for _, kind := range [...]uint16{dns.TypeA, dns.TypeAAAA} {
 			r := g.resolver.Lookup(ctx, name, kind)
 			all.List = append(all.List, r.Addresses...)
+			all.Origin = all.Origin.And(r.Origin())
 			// What is cut is no proof that the client is not among the rest.
 			all.Known = all.Known && r.Outcome.Answered() && len(r.Addresses) < rbl.MaxAddresses
 			late = late || r.Outcome == rbl.Unanswered

@@ -54,17 +54,33 @@ type Heard struct {
 	Said   string    `json:"said"`            // listed, clear, unknown; of a PTR as package rbl has it; found, unknown
 	What   []string  `json:"what,omitempty"`  // codes, names or addresses
 	Score  rbl.Score `json:"score,omitempty"` // of a listing
-	TTL    int64     `json:"ttl_s,omitempty"` // seconds that were left of it then
+	TTL    int64     `json:"ttl_s,omitempty"` // seconds that were left of it then; of what took several questions, of all of them
 	Source string    `json:"source,omitempty"`
-	Server string    `json:"server,omitempty"` // that answered, if Source is server
+	Age    int64     `json:"age_s,omitempty"`  // of what the cache had: seconds since it was answered, of the oldest
+	Server string    `json:"server,omitempty"` // that answered; none if several did
 	Why    string    `json:"why,omitempty"`    // why it is unknown
 }
 
-// Where an answer of a list came from.
+// Where an answer came from, in Heard.Source.
 const (
-	fromCache  = "cache"  // it was known, or asked for at an earlier stage
-	fromServer = "server" // this decision waited for it
+	FromCache  = "cache"  // it was known, or asked for at an earlier stage
+	FromServer = "server" // this decision waited for it
 )
+
+// from says where an answer came from and for how long it holds, if there was one.
+func (h Heard) from(o rbl.Origin, cached bool) Heard {
+	if o.TTL <= 0 {
+		return h
+	}
+	h.TTL, h.Source = int64(o.TTL/time.Second), FromServer
+	if cached {
+		h.Source, h.Age = FromCache, int64(o.Age/time.Second)
+	}
+	if o.Server.IsValid() {
+		h.Server = o.Server.String()
+	}
+	return h
+}
 
 // Counted is what was counted of the connection, the client or a network around it.
 type Counted struct {
@@ -167,7 +183,8 @@ func (p Privacy) input(name, value string) string {
 func (m *moment) heard() (list []Heard) {
 	f := &m.f
 	if p := f.PTR; m.q.ClientName == "" && (p.Status != rbl.PTRUnknown || p.Note != "" || p.Late) {
-		list = append(list, Heard{Asked: "PTR", Of: m.q.Client.String(), Said: p.Status.String(), What: p.Names, Why: lateOr(p.Late, p.Note)})
+		h := Heard{Asked: "PTR", Of: m.q.Client.String(), Said: p.Status.String(), What: p.Names, Why: lateOr(p.Late, p.Note)}
+		list = append(list, h.from(p.Origin, p.Age > 0))
 	}
 	list = append(list, heardOf("A, AAAA", m.q.Greeting.Name, &f.HELOAddresses)...)
 	list = append(list, heardOf("A, AAAA, MX", f.Own.DomainOf(m.q.Greeting.Name), &f.Hosted)...)
@@ -184,30 +201,21 @@ func (m *moment) heard() (list []Heard) {
 }
 
 func heardOf(asked, of string, a *policy.Addresses) []Heard {
+	h := Heard{Asked: asked, Of: of, Said: "found", What: wordsOf(a.List)}
 	switch {
 	case of == "" || !a.Known && len(a.List) == 0:
 		return nil
 	case !a.Known:
-		return []Heard{{Asked: asked, Of: of, Said: "unknown", What: wordsOf(a.List), Why: "not every lookup was answered, or there is more"}}
+		h.Said, h.Why = "unknown", "not every lookup was answered, or there is more"
 	case len(a.List) == 0:
-		return []Heard{{Asked: asked, Of: of, Said: "nothing"}}
+		h.Said = "nothing"
 	}
-	return []Heard{{Asked: asked, Of: of, Said: "found", What: wordsOf(a.List)}}
+	return []Heard{h.from(a.Origin, a.Age > 0)}
 }
 
 func heardFrom(a *rbl.Answer, of string) Heard {
 	h := Heard{Asked: a.Zone.Public, Of: of, Said: a.Status.String(), What: wordsOf(a.Codes), Score: a.Score(), Why: a.Why}
-	if a.TTL > 0 {
-		h.TTL = int64(a.TTL / time.Second)
-		h.Source = fromServer
-		switch {
-		case a.Cached:
-			h.Source = fromCache
-		case a.Server.IsValid():
-			h.Server = a.Server.String()
-		}
-	}
-	return h
+	return h.from(rbl.Origin{TTL: a.TTL, Age: a.Age, Server: a.Server}, a.Cached)
 }
 
 // wordsOf writes each of a list.

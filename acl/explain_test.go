@@ -153,23 +153,25 @@ func TestListingsAreExplained(t *testing.T) {
 	d := deciderOf(table(policy.Enforce, policy.Enforce, policy.Lenient)...)
 	fresh := answerOf(rbl.Clear, 2*time.Minute)
 	fresh.Cached, fresh.Server = false, netip.MustParseAddrPort("192.0.2.53:53")
+	old := answerOf(rbl.Listed, 34*time.Minute)
+	old.Age, old.Server = 26*time.Minute, fresh.Server
 	x := explained(t, d, &facts{fill: func(f *policy.Facts) {
-		f.Lists = rbl.Report{Subject: "203.0.113.7", Answers: []rbl.Answer{answerOf(rbl.Listed, 34*time.Minute), answerOf(rbl.Unknown, 0)}}
+		f.Lists = rbl.Report{Subject: "203.0.113.7", Answers: []rbl.Answer{old, answerOf(rbl.Unknown, 0)}}
 		f.NameLists = []policy.NameReport{{Of: "HELO", Report: rbl.Report{Subject: "mail.example.com", Answers: []rbl.Answer{answerOf(rbl.Clear, time.Minute), fresh}}}}
-		f.ListText, f.PTR = "see there", rbl.PTR{Status: rbl.PTRMissing}
-		f.HELOAddresses = policy.Addresses{Known: true, List: []netip.Addr{netip.MustParseAddr("198.51.100.1")}}
+		f.ListText, f.PTR = "see there", rbl.PTR{Status: rbl.PTRMissing, Origin: rbl.Origin{TTL: time.Hour, Server: fresh.Server}}
+		f.HELOAddresses = policy.Addresses{Known: true, List: []netip.Addr{netip.MustParseAddr("198.51.100.1")}, Origin: rbl.Origin{TTL: time.Hour, Age: time.Minute}}
 	}})
 	if x.Rule != "rbl.L1" || !strings.Contains(changesOf(x), "if list.example did not list 203.0.113.7: no opinion") {
 		t.Errorf("%s: %s", x.Rule, changesOf(x))
 	}
 	got := fmt.Sprintf("%+v", x.DNS)
 	for _, want := range []string{
-		"{Asked:PTR Of:203.0.113.7 Said:missing What:[] ",
-		"{Asked:A, AAAA Of:mail.example.com Said:found What:[198.51.100.1] ",
-		"{Asked:list.example Of:203.0.113.7 Said:listed What:[127.0.0.2] Score:5.0 TTL:2040 Source:cache Server: Why:}",
-		"{Asked:list.example Of:203.0.113.7 Said:unknown What:[] Score:0.0 TTL:0 Source: Server: Why:no answer in time}",
-		"{Asked:list.example Of:mail.example.com Said:clear What:[] Score:0.0 TTL:60 Source:cache Server: Why:}",
-		"{Asked:list.example Of:mail.example.com Said:clear What:[] Score:0.0 TTL:120 Source:server Server:192.0.2.53:53 Why:}",
+		"{Asked:PTR Of:203.0.113.7 Said:missing What:[] Score:0.0 TTL:3600 Source:server Age:0 Server:192.0.2.53:53 Why:}",
+		"{Asked:A, AAAA Of:mail.example.com Said:found What:[198.51.100.1] Score:0.0 TTL:3600 Source:cache Age:60 Server: Why:}",
+		"{Asked:list.example Of:203.0.113.7 Said:listed What:[127.0.0.2] Score:5.0 TTL:2040 Source:cache Age:1560 Server:192.0.2.53:53 Why:}",
+		"{Asked:list.example Of:203.0.113.7 Said:unknown What:[] Score:0.0 TTL:0 Source: Age:0 Server: Why:no answer in time}",
+		"{Asked:list.example Of:mail.example.com Said:clear What:[] Score:0.0 TTL:60 Source:cache Age:0 Server: Why:}",
+		"{Asked:list.example Of:mail.example.com Said:clear What:[] Score:0.0 TTL:120 Source:server Age:0 Server:192.0.2.53:53 Why:}",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s is not in\n%s", want, got)

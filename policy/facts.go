@@ -69,6 +69,7 @@ type Facts struct {
 type Addresses struct {
 	List  []netip.Addr
 	Known bool // every lookup was answered, and nothing of an answer is left out
+	rbl.Origin
 }
 
 // NameReport is what lists of names say of one name that the client goes by.

@@ -18,6 +18,7 @@ type PTR struct {
 	Note   string   // why Unknown, for a reader
 	More   bool     // it may have more names: some were not looked at, or not answered
 	Late   bool     // Unknown because the asking ended first; ask again and the rest is there
+	Origin          // of all that was answered
 }
 
 // PTRStatus says what a reverse lookup found.
@@ -75,15 +76,16 @@ var over = func() context.Context {
 // confirm looks both ways.
 func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
 	back := r.Lookup(ctx, ReverseName(addr), dns.TypePTR)
+	from := back.Origin()
 	switch {
 	case back.Outcome == Missing || back.Outcome == Empty:
-		return PTR{Status: PTRMissing}
+		return PTR{Status: PTRMissing, Origin: from}
 	case back.Outcome != Found:
-		return PTR{Note: "its name: " + back.Note, Late: back.Outcome == Unanswered}
+		return PTR{Note: "its name: " + back.Note, Late: back.Outcome == Unanswered, Origin: from}
 	}
-	p := PTR{Status: PTRUnconfirmed, Names: back.Names}
+	p := PTR{Status: PTRUnconfirmed, Names: back.Names, Origin: from}
 	if len(p.Names) > maxPTRNames {
-		p = PTR{Note: "it has more names than are looked at", Names: p.Names[:maxPTRNames], More: true}
+		p = PTR{Note: "it has more names than are looked at", Names: p.Names[:maxPTRNames], More: true, Origin: from}
 	}
 	kind := dns.TypeAAAA
 	if addr.Is4() {
@@ -95,6 +97,7 @@ func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
 	var confirmed []string
 	for _, name := range p.Names {
 		forth := r.Lookup(ctx, name, kind)
+		p.Origin = p.Origin.And(forth.Origin())
 		switch {
 		case slices.Contains(forth.Addresses, addr):
 			confirmed = append(confirmed, name)
@@ -106,7 +109,7 @@ func (r *Resolver) confirm(ctx context.Context, addr netip.Addr) PTR {
 		}
 	}
 	if len(confirmed) > 0 {
-		return PTR{Status: PTRConfirmed, Names: confirmed, More: p.More}
+		return PTR{Status: PTRConfirmed, Names: confirmed, More: p.More, Origin: p.Origin}
 	}
 	return p
 }

@@ -29,6 +29,7 @@ type Lists struct {
 	start     time.Time // of the process clock
 	stirred   chan struct{}
 	notices   notices
+	servers   servers
 
 	mu    sync.Mutex
 	epoch atomic.Uint32 // counts changes of state

@@ -98,7 +98,8 @@ func (r *Resolver) Lookup(ctx context.Context, name string, kind uint16) Records
 	s.mu.Lock()
 	if v, ok := s.table.Get(k); ok && now.Before(v.until) {
 		s.mu.Unlock()
-		v.TTL = v.until.Sub(now)
+		left := v.until.Sub(now)
+		v.TTL, v.Age = left, v.TTL-left
 		return v.Records
 	}
 	u, joined := s.under[k]

@@ -129,14 +129,14 @@ func (p *panel) read(answers []Answer, v row, s subject, now uint32) (open int) 
 			continue
 		}
 		e.answer(a, now)
-		a.Codes, a.Cached = unpackCodes(codes), true
+		a.Codes, a.Cached, a.Server = unpackCodes(codes), true, p.lists.servers.called(e.by)
 	}
 	return open
 }
 
 // answer fills in what an entry says, but for its codes.
 func (e *entry) answer(a *Answer, now uint32) {
-	a.TTL = time.Duration(e.expires-now) * time.Second
+	a.TTL, a.Age = time.Duration(e.expires-now)*time.Second, time.Duration(now-e.at)*time.Second
 	switch e.what {
 	case whatClear:
 		a.Status = Clear

@@ -46,5 +46,30 @@ type Records struct {
 	Text      string       // of TXT
 	TTL       time.Duration
 	Note      string         // why there is no answer, for a reader
+	Age       time.Duration  // how long ago it was answered; 0: it was asked now
 	Server    netip.AddrPort // that said so; zero if none did
+}
+
+// Origin is where something that the DNS says comes from, and for how long it holds.
+type Origin struct {
+	TTL    time.Duration
+	Age    time.Duration  // how long ago it was answered; 0: it was asked now
+	Server netip.AddrPort // zero: none said it, or several did
+}
+
+// Origin returns the records'.
+func (r *Records) Origin() Origin { return Origin{r.TTL, r.Age, r.Server} }
+
+// And is the origin of what two answers say together: it holds as long as both, and is as old as the older one. The zero
+// Origin says nothing of its own.
+func (o Origin) And(other Origin) Origin {
+	switch {
+	case o == Origin{}:
+		return other
+	case other == Origin{}:
+		return o
+	case o.Server != other.Server:
+		o.Server = netip.AddrPort{}
+	}
+	return Origin{min(o.TTL, other.TTL), max(o.Age, other.Age), o.Server}
 }

@@ -27,7 +27,8 @@ type Answer struct {
 	TTL    time.Duration // for how long it holds, from when it was asked for
 	Why    string        // why Unknown, for a reader
 
-	Server netip.AddrPort // that said so, of what was asked now; the cache does not keep it
+	Age    time.Duration  // how long ago it was answered; of what was asked again beside others less, by two minutes at most
+	Server netip.AddrPort // that said so; zero if none did, or so many have in the meantime that it is not known any more
 }
 
 // Report is what all zones said of one subject, in the order of the zones. The zero report knows nothing.

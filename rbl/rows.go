@@ -8,10 +8,10 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// DefaultRows is how many clients are remembered if ListsOptions do not say otherwise: about 48 MB when all are there.
+// DefaultRows is how many clients are remembered if ListsOptions do not say otherwise: about 50 MB when all are there.
 const DefaultRows = 1 << 18
 
-// Bounds of the rows. A client with 8 zones takes 176 octets (BenchmarkOctetsPerClient), four of five for list and map.
+// Bounds of the rows. A client with 8 zones takes 184 octets (BenchmarkOctetsPerClient), three of four for list and map.
 const (
 	rowOverhead = 144 // list entry 96, place in the map about 48
 	rowOctets   = 256 // on average, with overhead: with very many zones fewer rows fit
@@ -35,6 +35,8 @@ type entry struct {
 	what    what
 	expires uint32 // in seconds of the process clock; past it the answer is none
 	epoch   uint32 // when it was asked for, see watch.purged
+	at      uint32 // when it was answered
+	by      uint8  // who answered: a number of servers, 0 if that is not known
 	codes   []Code
 }
 
@@ -43,6 +45,8 @@ type entry struct {
 //	base    4 octets  seconds of the process clock when it was written
 //	epoch   4 octets  when it was written: what a zone said before its state changed is void
 //	entry   2 octets  for each zone: what in the upper 4 bits, in the lower 12 the seconds after base when it expires
+//	source  1 octet   for each zone: in the upper 5 bits when it was answered, in steps of 128 s before that of base, and
+//	                  in the lower 3 by whom
 //	codes   3 octets each, for each listing in the order of the zones
 //
 // It is a string: it has no pointers for the garbage collector to follow, and who has read it may keep it.
@@ -50,7 +54,10 @@ type row string
 
 const (
 	rowHead  = 8
-	rowEntry = 2
+	rowEntry = 3
+
+	stepBits = 7 // a step is 128 s: 31 of them are more than maxTTL
+	byBits   = 3
 )
 
 // packRow writes a row of entries that hold; one of nothing is none. A maxTTL of 4,096 seconds or more would not fit.
@@ -62,7 +69,9 @@ func packRow(entries []entry, now, epoch uint32) row {
 		if e.what == whatNothing {
 			continue
 		}
-		binary.LittleEndian.PutUint16(b[rowHead+rowEntry*i:], uint16(e.what)<<12|uint16(e.expires-now))
+		at := b[rowHead+rowEntry*i:]
+		binary.LittleEndian.PutUint16(at, uint16(e.what)<<12|uint16(e.expires-now))
+		at[2] = uint8(now>>stepBits-e.at>>stepBits)<<byBits | e.by
 		for _, c := range e.codes {
 			b = append(b, c[:]...)
 		}
@@ -96,7 +105,11 @@ func (r *rowReader) next() (e entry, codes row) {
 	at := rowHead + rowEntry*r.i
 	r.i++
 	v := uint16(r.row[at]) | uint16(r.row[at+1])<<8
-	e = entry{what: what(v >> 12), expires: r.base + uint32(v&0xfff), epoch: r.epoch}
+	source := r.row[at+2]
+	e = entry{what: what(v >> 12), expires: r.base + uint32(v&0xfff), epoch: r.epoch, at: r.base, by: source & (1<<byBits - 1)}
+	if steps := uint32(source >> byBits); steps > 0 { // the last second of its step, so that to write it again changes nothing
+		e.at = (r.base>>stepBits-steps+1)<<stepBits - 1
+	}
 	if e.what > whatListed {
 		end := r.codes + int(e.what-whatListed)*len(Code{})
 		codes, r.codes = r.row[r.codes:end], end

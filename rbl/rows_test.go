@@ -3,6 +3,7 @@ package rbl
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,8 @@ type said struct {
 	what  what
 	codes []Code
 	until time.Time
+	at    time.Time
+	by    uint8
 }
 
 // TestTheRowsKeepWhatAMapWithAClockWouldKeep plays answers, changes of state and time against a map of single answers.
@@ -31,6 +34,9 @@ func TestTheRowsKeepWhatAMapWithAClockWouldKeep(t *testing.T) {
 		for _, w := range l.watches {
 			w.state.Store(uint32(OK))
 		}
+		for i := range byte(mostServers) {
+			l.servers.number(numbered(i + 1))
+		}
 		model := map[string]said{}
 		name := func(c, z int) string { return fmt.Sprint(c, " ", z) }
 		rt.Repeat(map[string]func(*rapid.T){
@@ -43,7 +49,8 @@ func TestTheRowsKeepWhatAMapWithAClockWouldKeep(t *testing.T) {
 					if rapid.Bool().Draw(rt, "this zone") {
 						e := drawEntry(rt, l)
 						f.slots[i] = slot{entry: e, asked: true, answered: true}
-						model[name(c, i)] = said{e.what, e.codes, l.start.Add(time.Duration(e.expires-1) * time.Second)}
+						at := func(seconds uint32) time.Time { return l.start.Add(time.Duration(seconds-1) * time.Second) }
+						model[name(c, i)] = said{e.what, e.codes, at(e.expires), at(e.at), e.by}
 					}
 				}
 				shard.mu.Lock()
@@ -86,8 +93,17 @@ func drawEntry(rt *rapid.T, l *Lists) entry {
 		binary.Decode(rapid.SliceOfN(rapid.Byte(), 3, 3).Draw(rt, "code"), binary.BigEndian, &c)
 		e.codes = append(e.codes, c)
 	}
-	e.expires = l.seconds() + uint32(rapid.IntRange(30, 3600).Draw(rt, "TTL"))
+	e.at, e.by = l.seconds(), uint8(rapid.IntRange(0, mostServers).Draw(rt, "server"))
+	e.expires = e.at + uint32(rapid.IntRange(30, 3600).Draw(rt, "TTL"))
 	return e
+}
+
+// numbered is the server that has a number; 0 is none.
+func numbered(n byte) netip.AddrPort {
+	if n == 0 {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 53)
 }
 
 // check compares an answer with what the model knows.
@@ -110,6 +126,38 @@ func check(rt *rapid.T, a Answer, m said, now time.Time) {
 	}
 	if end := now.Add(a.TTL); end.Before(m.until) || end.Sub(m.until) >= time.Second {
 		rt.Fatalf("%s holds until %v, want %v", a.Zone.Name, end, m.until)
+	}
+	if less := now.Sub(m.at) - a.Age; less < -time.Second || less > 1<<stepBits*time.Second || a.Server != numbered(m.by) {
+		rt.Fatalf("%s was answered %v ago by %v, want %v ago by %v", a.Zone.Name, a.Age, a.Server, now.Sub(m.at), numbered(m.by))
+	}
+}
+
+func TestWhatARowKeepsOfWhenItWasAnsweredDoesNotDriftWhileOthersAreAskedAgain(t *testing.T) {
+	for _, answered := range []uint32{1, 127, 128, 300, 3000} {
+		e := entry{what: whatClear, expires: answered + 3600, at: answered, by: 5}
+		for now := answered; now < e.expires; now += 30 {
+			in := packRow([]entry{e}, now, 1).reader(1)
+			got, _ := in.next()
+			if now == answered && got.at != answered || got.at < answered || got.at > answered+1<<stepBits || got.expires != e.expires || got.by != 5 {
+				t.Fatalf("answered at %d by 5, until %d, written at %d: read at %d by %d, until %d", answered, e.expires, now, got.at, got.by, got.expires)
+			}
+			e.at = got.at
+		}
+	}
+}
+
+func TestOfMoreServersThanHaveANumberItIsNotKnownWhoAnswered(t *testing.T) {
+	var s servers
+	for range 2 {
+		for n := range byte(mostServers + 3) {
+			got := s.number(numbered(n))
+			if want := uint8(n) * uint8(min(1, mostServers/max(n, 1))); got != want || n <= mostServers && s.called(got) != numbered(n) {
+				t.Errorf("server %d has the number %d, which is %v", n, got, s.called(got))
+			}
+		}
+	}
+	if a := s.called(255); a.IsValid() {
+		t.Error(a)
 	}
 }
 
@@ -176,7 +224,7 @@ func TestARowOfEightZonesIsSmall(t *testing.T) {
 		entries[i] = entry{what: whatClear, expires: 3600}
 	}
 	entries[3] = entry{what: whatListed + 2, expires: 3600, codes: []Code{{0, 0, 2}, {0, 0, 10}}}
-	if n := len(packRow(entries, 1, 1)); n != 30 {
+	if n := len(packRow(entries, 1, 1)); n != 38 {
 		t.Errorf("%d octets", n)
 	}
 }

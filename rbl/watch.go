@@ -100,7 +100,8 @@ func (w *watch) hear(s subject, rec Records, epoch uint32) (e entry, why string)
 	default:
 		return entry{}, rec.Outcome.String()
 	}
-	e.expires = w.lists.seconds() + uint32(ttl/time.Second)
+	e.at = w.lists.seconds()
+	e.expires = e.at + uint32(ttl/time.Second)
 	return e, why
 }
 

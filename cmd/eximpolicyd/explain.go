@@ -28,8 +28,8 @@ func explainCommand() *cobra.Command {
 		Use:   "explain ID",
 		Short: "say why something was decided, and what would have changed it",
 		Long: `Show everything about one decision of the running daemon: what Exim said, which class of clients that was, each rule with
-what it found, what the DNS answered and for how long it holds, what was counted, and what would have changed the answer.
-It is judged once more for that, with what was known then and the configuration of then; nothing is asked or counted.
+what it found, what the DNS answered, which server, and for how long that holds, what was counted, and what would have changed
+the answer. It is judged once more for that, with what was known then and the configuration of then; nothing is asked or counted.
 
 The id stands in every refusal, (helo.H3 1xWDejTdYC), and in every line of the log. The last 2,048 decisions of those that
 the log tells of at info are kept, in at most 16 MB, and across restarts where the memory is saved.

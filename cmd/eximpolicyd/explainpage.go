@@ -170,11 +170,27 @@ func (w *page) dns(list []acl.Heard) {
 			said += ": " + h.Why
 		}
 		if h.Source != "" {
-			said += fmt.Sprintf(" (held for %s more, from the %s)", control.Span(time.Duration(h.TTL)*time.Second),
-				strings.TrimSpace(h.Source+" "+h.Server))
+			said += fmt.Sprintf(" (held for %s more, %s)", control.Span(time.Duration(h.TTL)*time.Second), source(&h))
 		}
 		w.below(plain(h.Asked+" of "+h.Of+": "), plain(said))
 	}
+}
+
+// source says where an answer came from.
+func source(h *acl.Heard) string {
+	from := ""
+	if h.Server != "" {
+		from = "from " + h.Server + " "
+	}
+	switch {
+	case h.Source == acl.FromServer && from == "":
+		return "from several servers"
+	case h.Source == acl.FromServer:
+		return strings.TrimSpace(from)
+	case h.Age == 0:
+		return "cached " + from + "just before"
+	}
+	return "cached " + from + control.Span(time.Duration(h.Age)*time.Second) + " before"
 }
 
 // memory writes what was counted and in force.
