@@ -47,7 +47,7 @@ func smtpCommand() *cobra.Command {
 		Long: `Take mail by SMTP and judge it as the daemon would if Exim asked it, in the foreground, until SIGINT: for trying rules with
 swaks or a mail client. Nothing is delivered, relayed or kept, and what is remembered of a client is forgotten at the end.
 
-A client on loopback may begin with a PROXY line of version 1, which says who it is, or counts as the address of --client;
+A client on loopback may begin with a PROXY header, of version 1 or 2, which says who it is, or counts as the address of --client;
 without either it is this machine, of which most rules have no opinion. Recipients at own.domains, at --domain or, without
 both, at --name are taken; with --known only those that are listed; others are a relay and refused, but for --relay-host and
 who has logged in. STARTTLS has a certificate that nobody vouches for.
@@ -71,9 +71,9 @@ of his choosing.`,
 	f.StringArrayVar(&r.known, "known", nil, "recipient that exists, an `ADDRESS` or a file of them; may be repeated")
 	f.StringVar(&r.user, "user", "", "`NAME:PASSWORD` of a user who may log in")
 	f.StringArrayVar(&r.relay, "relay-host", nil, "`NETWORK` that may relay, as Exim's relay_from_hosts; may be repeated")
-	f.StringVar(&r.client, "client", "", "`ADDRESS` that a client on loopback counts as if no PROXY line says another")
+	f.StringVar(&r.client, "client", "", "`ADDRESS` that a client on loopback counts as if no PROXY header says another")
 	f.IntVar(&r.port, "port", 25, "port that clients count as having connected to; 0 is the real one")
-	f.DurationVar(&r.proxyWait, "proxy-wait", 300*time.Millisecond, "how long a client on loopback may take to begin with a PROXY line; 0: none")
+	f.DurationVar(&r.proxyWait, "proxy-wait", 300*time.Millisecond, "how long a client on loopback may take to begin with a PROXY header; 0: none")
 	return cmd
 }
 

@@ -54,9 +54,9 @@ type Server struct {
 	Relay     *policy.Prefixes // who may relay, as Exim's relay_from_hosts; nil: nobody but who has logged in
 	User      string           // who may log in, with Password; empty: nobody, and AUTH is not offered
 	Password  string
-	Client    netip.Addr     // whom a client on loopback that sends no PROXY line counts as; zero: itself
+	Client    netip.Addr     // whom a client on loopback that sends no PROXY header counts as; zero: itself
 	Port      int            // which port clients count as having connected to; 0: the real one
-	ProxyWait time.Duration  // for a client on loopback to begin with a PROXY line; 0: none is expected
+	ProxyWait time.Duration  // for a client on loopback to begin with a PROXY header; 0: none is expected
 	Secure    *tls.Config    // for STARTTLS; nil: not offered
 	Log       *slog.Logger   // what is no decision
 	Explain   func(Decision) // is told of every decision with its trace, from many goroutines; nil: no traces

@@ -242,8 +242,8 @@ func (g *guard) obey(line string) (on bool, err error) {
 	switch verb {
 	case "":
 		if strings.HasPrefix(line, proxyWord) {
-			g.v.warn("a PROXY line came too late, or not from a client on loopback")
-			return false, g.hangUp("bad-commands", 500, "5.5.1 a PROXY line is taken from loopback only, and before the greeting")
+			g.v.warn("a PROXY header came too late, or not from a client on loopback")
+			return false, g.hangUp("bad-commands", 500, "5.5.1 a PROXY header is taken from loopback only, and before the greeting")
 		}
 	case "EHLO", "HELO":
 		return g.greeted(verb, arg)
