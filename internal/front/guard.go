@@ -2,11 +2,14 @@ package front
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +32,7 @@ type guard struct {
 	mute     bool          // go-smtp greets once more above TLS, where nobody is greeted
 
 	named bool   // the client has said a greeting, or one was said in its place
+	rcpt  bool   // the last command was RCPT
 	rest  []byte // of a line that go-smtp had no room for
 	mode  mode
 	dots  dots
@@ -82,12 +86,29 @@ func (g *guard) Write(b []byte) (int, error) {
 		g.mute = !final
 		return len(b), nil
 	}
+	line := b
 	if final {
-		g.code, _ = strconv.Atoi(string(b[:3]))
+		if bytes.HasPrefix(b, []byte(noBase64)) {
+			line = []byte(errBase64)
+		}
+		g.code, _ = strconv.Atoi(string(line[:3]))
 		g.shut = g.v.dropped
+		if g.rcpt && g.code/100 == 5 { // whoever says so, as Exim counts
+			g.v.q.RcptFailCount++
+		}
+		g.rcpt = false
 	}
-	return g.Conn.Write(b)
+	if _, err := g.Conn.Write(line); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
+
+// What go-smtp says of an answer to AUTH that is no base64, and what RFC 4954 4 says.
+const (
+	noBase64  = "454 4.7.0 Invalid base64"
+	errBase64 = "501 5.5.2 that is no base64\r\n"
+)
 
 // Read hands on a command, or a part of a message.
 func (g *guard) Read(b []byte) (n int, err error) {
@@ -194,6 +215,7 @@ func (g *guard) command(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		line = g.qualified(line)
 		if on && g.unnamed(string(line)) {
 			g.named, g.mute = true, true
 			return g.hand(b, append([]byte(stranger), line...)), nil
@@ -235,8 +257,25 @@ func verb(line string) (verb, arg string) {
 	return "", line
 }
 
+var bareRecipient = regexp.MustCompile(`(?i)^TO: *<postmaster>`)
+
+// qualified gives the postmaster who has no domain one of ours, as Exim does: mail for him is taken everywhere (RFC 5321
+// 4.5.1), and go-smtp wants a domain.
+func (g *guard) qualified(line []byte) []byte {
+	verb, arg := verb(string(line))
+	if verb != "RCPT" || !bareRecipient.MatchString(arg) {
+		return line
+	}
+	at := bytes.IndexByte(line, '>')
+	return slices.Concat(line[:at], []byte("@"+g.v.home()), line[at:])
+}
+
 // obey does what is to be done about a command here, and reports whether go-smtp is to have it.
 func (g *guard) obey(line string) (on bool, err error) {
+	if strings.IndexByte(line, 0) >= 0 {
+		g.say(501, "5.5.2 a command has no NUL in it")
+		return false, nil
+	}
 	verb, arg := verb(line)
 	g.v.note(verb)
 	switch verb {
@@ -253,6 +292,9 @@ func (g *guard) obey(line string) (on bool, err error) {
 		if g.offers {
 			return false, g.secure()
 		}
+	case "RCPT":
+		g.v.q.RcptCount++
+		g.rcpt = true
 	case "DATA":
 		g.mode = asking
 	case "BDAT":

@@ -112,6 +112,17 @@ func TestLinesThatAreTooLongEndTheConnection(t *testing.T) {
 	c.say("", "500 5.5.2", "", "")
 }
 
+// As Exim does: what a log or a list takes for the end of a name must not stand in one.
+func TestACommandWithANULIsNone(t *testing.T) {
+	p := play(t, nil)
+	c := p.dial()
+	c.say("", "220", "EHLO client\x00.example", "501 5.5.2", "MAIL FROM:<a@example.org>\x00", "501", "EHLO client.example", "250",
+		"RCPT TO:<alice\x00@example.com>", "501", "QUIT", "221")
+	if got := p.asked(); got != "CONNECT HELO QUIT" || p.at(policy.Quit)[0].History != "EHLO,QUIT" {
+		t.Error(got, p.at(policy.Quit)[0].History)
+	}
+}
+
 func TestBDATIsCountedByOctetsAndItsChunksAreNoCommands(t *testing.T) {
 	p := play(t, nil)
 	c := p.dial()

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"eximpolicyd/acl"
@@ -104,7 +103,6 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	case policy.VerifyOK:
 		s.q.VerifyFailure = ""
 	}
-	s.q.RcptCount++
 	no := s.judge(policy.RCPT)
 	switch {
 	case no != nil:
@@ -117,9 +115,6 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if no == nil {
 		s.q.Recipients++
 		return nil
-	}
-	if no.Code/100 == 5 {
-		s.q.RcptFailCount++
 	}
 	return no
 }
@@ -171,59 +166,6 @@ func taken(size int64, d *acl.Decision) string {
 		text += " (score " + d.Score.String()
 	}
 	return text + ", " + d.ID + ")"
-}
-
-// AuthMechanisms returns what the test user may log in by.
-func (s *session) AuthMechanisms() []string {
-	if s.User == "" {
-		return nil
-	}
-	return []string{sasl.Plain, sasl.Login}
-}
-
-// Auth begins a login.
-func (s *session) Auth(mechanism string) (sasl.Server, error) {
-	switch {
-	case s.User == "":
-		return nil, smtp.ErrAuthUnsupported
-	case mechanism == sasl.Plain:
-		return sasl.NewPlainServer(func(_, user, password string) error { return s.login(mechanism, user, password) }), nil
-	case mechanism == sasl.Login:
-		return &loginServer{check: func(user, password string) error { return s.login(mechanism, user, password) }}, nil
-	}
-	return nil, smtp.ErrAuthUnknownMechanism
-}
-
-// login checks a password, which need not take a constant time: it is a test user's.
-func (s *session) login(mechanism, user, password string) error {
-	if user != s.User || password != s.Password {
-		s.q.AuthFail = cut(user, longestWord)
-		return smtp.ErrAuthFailed
-	}
-	s.q.AuthFail = ""
-	s.q.AuthAs, s.q.AuthBy = cut(user, longestWord), strings.ToLower(mechanism)
-	s.q.Protocol = s.protocol()
-	return nil
-}
-
-// loginServer is the mechanism LOGIN, which go-sasl has for clients only.
-type loginServer struct {
-	check func(user, password string) error
-	step  int
-	user  string
-}
-
-// Next takes an answer and asks what comes next.
-func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if l.step == 0 && response == nil {
-		l.step = 1
-		return []byte("Username:"), false, nil
-	}
-	if l.step <= 1 { // a first response is the name
-		l.step, l.user = 2, string(response)
-		return []byte("Password:"), false, nil
-	}
-	return nil, true, l.check(l.user, string(response))
 }
 
 // cut copies the beginning of what a client sent.

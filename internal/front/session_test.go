@@ -73,7 +73,8 @@ func TestARecipientIsOursKnownUnknownOrARelay(t *testing.T) {
 		`RCPT TO:<"x@example.com"@elsewhere.example>`, "550 5.7.1 relay",
 		"RCPT TO:<x%elsewhere.example@example.com>", "550 5.1.1",
 		"RCPT TO:<@example.com:x@elsewhere.example>", "550 5.7.1 relay",
-		"RCPT TO:<Alice@Example.COM>", "250", "RCPT TO:<POSTMASTER@example.com>", "250")
+		"RCPT TO:<Alice@Example.COM>", "250", "RCPT TO:<POSTMASTER@example.com>", "250",
+		"RCPT TO:<Postmaster>", "250", "rcpt to: <postmaster> NOTIFY=NEVER", "504", "RCPT TO:<alice>", "501", "RCPT TO:<postmaster>", "250")
 	got := [][]any{}
 	for _, q := range p.at(policy.RCPT) {
 		got = append(got, []any{q.Recipient, q.Verify.String(), q.VerifyFailure, q.RcptCount, q.RcptFailCount, q.Recipients})
@@ -82,11 +83,13 @@ func TestARecipientIsOursKnownUnknownOrARelay(t *testing.T) {
 		{"nobody@example.com", "unknown", "route", 1, 0, 0},
 		{"x@elsewhere.example", "none", "route", 2, 1, 0},
 		{"alice@sub.example.com", "none", "route", 3, 2, 0},
-		{"x@example.com@elsewhere.example", "none", "route", 4, 3, 0},
-		{"x%elsewhere.example@example.com", "unknown", "route", 5, 4, 0},
-		{"x@elsewhere.example", "none", "route", 6, 5, 0},
-		{"alice@example.com", "ok", "", 7, 6, 0},
-		{"postmaster@example.com", "ok", "", 8, 6, 1},
+		{"x@example.com@elsewhere.example", "none", "route", 5, 4, 0},
+		{"x%elsewhere.example@example.com", "unknown", "route", 6, 5, 0},
+		{"x@elsewhere.example", "none", "route", 7, 6, 0},
+		{"alice@example.com", "ok", "", 8, 7, 0},
+		{"postmaster@example.com", "ok", "", 9, 7, 1},
+		{"postmaster@example.com", "ok", "", 10, 7, 2},
+		{"postmaster@example.com", "ok", "", 13, 9, 3},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -102,10 +105,11 @@ func TestOnlyTheTestUserLogsInAndMayRelayToNowhere(t *testing.T) {
 	}{
 		{"a wrong password", []string{"AUTH PLAIN " + encode("\x00test\x00wrong"), "535"}, ""},
 		{"a wrong name", []string{"AUTH PLAIN " + encode("\x00root\x00secret"), "535"}, ""},
-		{"no base64", []string{"AUTH PLAIN !", "454"}, ""},
+		{"no base64", []string{"AUTH PLAIN !", "501"}, ""},
+		{"an answer that is none", []string{"AUTH PLAIN =", "535", "AUTH PLAIN", "334", encode("test"), "535", "AUTH LOGIN", "334", "!", "501"}, ""},
 		{"no such mechanism", []string{"AUTH CRAM-MD5", "504"}, ""},
 		{"given up", []string{"AUTH LOGIN", "334", "*", "501"}, ""},
-		{"commands for an answer", []string{"AUTH LOGIN", "334", "QUIT", "334", "EHLO x.example", "454"}, ""},
+		{"commands for an answer", []string{"AUTH LOGIN", "334", "QUIT", "334", "EHLO x.example", "501"}, ""},
 		{"PLAIN at once", []string{"AUTH PLAIN " + encode("\x00test\x00secret"), "235"}, "plain"},
 		{"PLAIN in two steps", []string{"AUTH PLAIN", "334", encode("\x00test\x00secret"), "235"}, "plain"},
 		{"LOGIN in two steps", []string{"AUTH LOGIN", "334 " + encode("Username:"), encode("test"), "334 " + encode("Password:"), encode("secret"), "235"}, "login"},

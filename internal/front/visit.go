@@ -6,9 +6,11 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +63,14 @@ func ends(a net.Addr) (netip.Addr, int) {
 	}
 	at := tcp.AddrPort()
 	return at.Addr().Unmap().WithZone(""), int(at.Port())
+}
+
+// home is the domain that a name without one is at: ours by name, or the first by alphabet that is ours.
+func (s *Server) home() string {
+	if s.Domains[s.Name] || len(s.Domains) == 0 {
+		return s.Name
+	}
+	return slices.Min(slices.Collect(maps.Keys(s.Domains)))
 }
 
 // clear forgets the message.
