@@ -102,6 +102,10 @@ func (f *figures) serve(c config.Metrics) {
 	}
 	f.place = c
 	f.wrong.Store(nil)
+	if c.Off() {
+		log.Info("the metrics are served no more")
+		return
+	}
 	log.Info("the metrics are served", "listen", c.String())
 }
 
@@ -158,10 +162,10 @@ func listenPrivate(path string) (net.Listener, error) {
 	return c.Listen(context.Background(), "unix", path)
 }
 
-// openTo lets a group in, and gives it the socket if one is named. The folder may be somebody else's: what has taken the place
+// openTo lets a group in, our own if none is named. The folder may be somebody else's: what has taken the place
 // of the socket is left alone.
 func openTo(socket, group string) error {
-	gid := -1
+	gid := os.Getegid()
 	if group != "" {
 		g, err := user.LookupGroup(group)
 		if err != nil {
@@ -180,10 +184,8 @@ func openTo(socket, group string) error {
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK || st.Uid != uint32(os.Geteuid()) {
 		return errors.New("somebody has put something else in the place of the socket")
 	}
-	if gid >= 0 && gid != int(st.Gid) {
-		if err := unix.Fchownat(fd, "", -1, gid, unix.AT_EMPTY_PATH); err != nil {
-			return fmt.Errorf("cannot give the socket to the group %s, of which the daemon's user must be a member, and its unit allow @chown: %w", group, err)
-		}
+	if err := letIn(fd, gid, int(st.Gid)); err != nil {
+		return fmt.Errorf("cannot let the group %s in: put the socket below /run, whose file systems have access lists: %w", group, err)
 	}
-	return os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), 0o660)
+	return nil
 }

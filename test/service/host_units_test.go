@@ -85,6 +85,7 @@ func TestTheUnitsWorkUnderSystemd(t *testing.T) {
 		}
 	})
 	t.Run("a reload takes a good file", func(t *testing.T) { reloads(t, h) })
+	t.Run("a group reads the metrics that its user is no member of", func(t *testing.T) { letsIn(t, h) })
 	t.Run("stopping its socket stops it all", func(t *testing.T) {
 		h.must("systemctl", "stop", "eximpolicyd.socket")
 		for _, unit := range ours {
@@ -96,6 +97,27 @@ func TestTheUnitsWorkUnderSystemd(t *testing.T) {
 			t.Errorf("Exim is told %v, want at once that nobody listens", err)
 		}
 	})
+}
+
+// letsIn names one group of the metrics after the other, and none.
+func letsIn(t *testing.T, h *host) {
+	reads := func(account string) bool {
+		out, err := h.run("setpriv", "--reuid="+account, "--regid="+account, "--clear-groups", "curl", "-sS", "--unix-socket", metricsSocket, "http://x/metrics")
+		return err == nil && strings.Contains(out, "\neximpolicyd_callouts_total{")
+	}
+	for _, group := range []string{"mail", "news", ""} {
+		text := forgeries + "[metrics]\nlisten = \"unix:" + metricsSocket + "\"\ngroup = \"" + group + "\"\n"
+		if err := os.WriteFile(h.file("/etc/eximpolicyd/eximpolicyd.toml"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		h.must("systemctl", "reload", "eximpolicyd")
+		for _, account := range []string{"mail", "news", "eximpolicyd"} {
+			want := account == group || account == "eximpolicyd"
+			if err := rig.Await("the group to change", func() bool { return reads(account) == want }); err != nil {
+				t.Errorf("metrics.group = %q: %s reads them: %v, want %v\n%s", group, account, !want, want, h.log())
+			}
+		}
+	}
 }
 
 // reloads gives a daemon a bad file, a good one, and the old one again.
