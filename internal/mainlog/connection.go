@@ -48,7 +48,7 @@ type Connection struct {
 	of    *building
 }
 
-// HELO returns the last name it greeted with: the one that counts.
+// HELO returns the last name it greeted with.
 func (c *Connection) HELO() string {
 	if len(c.HELOs) == 0 {
 		return ""
@@ -76,7 +76,8 @@ func (e Evidence) String() string {
 type Message struct {
 	Time       time.Time
 	ID         string
-	Kind       Kind // Arrived, ArrivedRefused, DataRejected, ScanRejected, MessageRejected, SubmissionRefused
+	Kind       Kind   // Arrived, ArrivedRefused, DataRejected, ScanRejected, MessageRejected, SubmissionRefused
+	HELO       string // that it came with: there may have been others in one connection, and more so behind one address
 	Sender     string
 	Recipients []string // from +received_recipients, else those that deliveries told of in time
 	Protocol   string
@@ -102,6 +103,7 @@ func (m *Message) Taken() bool { return m.Kind == Arrived || m.Kind == ArrivedRe
 // Rcpt is a recipient that was refused.
 type Rcpt struct {
 	Time              time.Time
+	HELO, Auth        string // as of a Message
 	Sender, Recipient string
 	Temporary         bool
 	Cause             Cause
@@ -243,7 +245,8 @@ func (c *Connection) message(e *Event) {
 	}
 	m := Message{
 		Recipients: to,
-		Time:       e.Time, ID: c.keepAll(e.ID), Kind: e.Kind, Sender: c.keep(e.Sender), Protocol: c.keep(e.Protocol), Auth: c.keep(e.Auth),
+		Time:       e.Time, ID: c.keepAll(e.ID), Kind: e.Kind, HELO: c.keepLike(e.HELO, c.HELO()), Sender: c.keep(e.Sender),
+		Protocol: c.keep(e.Protocol), Auth: c.keepLike(e.Auth, c.Login),
 		Size: e.Size, MessageID: c.keep(e.MessageID), Made: e.MessageIDMade, Subject: c.keep(e.Subject),
 		Headers: c.keepAll(e.Headers), Temporary: e.Temporary, Cause: e.Cause, Rule: c.keep(e.Rule), Reason: c.keep(e.Reason),
 	}
@@ -273,8 +276,8 @@ func (c *Connection) rcpt(e *Event) {
 	} else if c.Rcpts == nil {
 		c.Rcpts = make([]Rcpt, 0, 4) // who is refused one tries others
 	}
-	c.Rcpts = append(c.Rcpts, Rcpt{e.Time, c.keepLike(e.Sender, last.Sender), c.keep(e.Recipient), e.Temporary, e.Cause,
-		c.keepLike(e.Rule, last.Rule), c.keepLike(e.Reason, last.Reason)})
+	c.Rcpts = append(c.Rcpts, Rcpt{e.Time, c.keepLike(e.HELO, c.HELO()), c.keepLike(e.Auth, c.Login), c.keepLike(e.Sender, last.Sender),
+		c.keep(e.Recipient), e.Temporary, e.Cause, c.keepLike(e.Rule, last.Rule), c.keepLike(e.Reason, last.Reason)})
 }
 
 // delivery takes what became of a message of this connection.

@@ -170,7 +170,7 @@ func (s *Sessions) remote(e *Event) {
 	}
 	b := s.open[key]
 	if b != nil && (b.ended || b.Entries == maxEntries || between(b.Ended, e.Time) > s.patience(b) || e.Kind == Opened && by != ByAddress ||
-		by == ByAddress && between(b.Began, e.Time) > maxLong) {
+		by == ByAddress && (between(b.Began, e.Time) > maxLong || e.Server.IsValid() && b.Server.IsValid() && e.Server != b.Server)) {
 		s.leave(b)
 		b = nil
 	}

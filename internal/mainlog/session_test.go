@@ -99,6 +99,14 @@ func TestEntriesMakeTheConnectionsThatTheyCameOf(t *testing.T) {
 			"192.0.2.1:0 by address 00:00-10:00 helo=a,b end=unknown good=1 unknown=5 relay=0 deferred=0 refused=0 logins=0 doubtful=0 1xVTqX(u@example.net)",
 			"192.0.2.1:0 by address 10:01-10:01 helo=c end=unknown good=0 unknown=1 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
 		}},
+		{"by address at two ports of the server", []string{
+			`13:00:00 H=(a) [192.0.2.1] I=[192.0.2.25]:587 F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+			`13:00:01 no host name found for IP address 192.0.2.1`,
+			`13:00:02 H=(a) [192.0.2.1] I=[192.0.2.25]:25 F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+		}, []string{
+			"192.0.2.1:0 by address 00:00-00:01 helo=a end=unknown good=0 unknown=1 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
+			"192.0.2.1:0 by address 00:02-00:02 helo=a end=unknown good=0 unknown=1 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
+		}},
 		{"a local submission with its directory", []string{
 			`13:00:00 cwd=/srv/www/x 4 args: /usr/sbin/sendmail -t`,
 			`13:00:00 1xVTqX-0005xq-2c <= www@example.net U=www-data P=local S=258 for a@example.org b@example.org`,

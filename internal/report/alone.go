@@ -78,7 +78,7 @@ func (j *judge) sayAll(c *course, m *mainlog.Message, recipients []string, setti
 	j.ask.greet()
 	if j.ask.HELO.Known {
 		if c.oneDialogue() {
-			for _, name := range c.HELOs[:len(c.HELOs)-1] {
+			for _, name := range c.before(c.who.name) {
 				ask(0, j.ask.earlier(name))
 			}
 		}

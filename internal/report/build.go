@@ -97,7 +97,7 @@ func (t *tally) lost() []Sender {
 
 func exampleOf(c *course, m *mainlog.Message, d *delivery) Example {
 	e := Example{
-		Time: m.Time, ID: m.ID, PTR: c.PTR, HELO: c.HELO(), To: first(recipientsOf(m)),
+		Time: m.Time, ID: m.ID, PTR: c.PTR, HELO: m.HELO, To: first(recipientsOf(m)),
 		Action: d.action.String(), Code: d.code, Rule: d.rule, Reason: d.reason, Trace: d.trace,
 	}
 	if c.Client.IsValid() {

@@ -87,7 +87,7 @@ func (j *judge) compare(c *course, e *event, both *[2]verdict) {
 	if len(k.Examples) == mostExamples {
 		return
 	}
-	x := Differs{Time: c.at.In(j.tally.where).Format("2006-01-02 15:04:05"), What: e.what, ID: e.id, HELO: c.HELO(), Sender: e.sender, To: e.to,
+	x := Differs{Time: c.at.In(j.tally.where).Format("2006-01-02 15:04:05"), What: e.what, ID: e.id, HELO: c.who.name, Sender: e.sender, To: e.to,
 		This: both[0].reason, That: both[1].reason}
 	if c.Client.IsValid() {
 		x.Client = c.Client.String()

@@ -19,9 +19,10 @@
 //
 // It is unknown, and what is unknown refuses nobody (unjudged.go). A log never tells which clients are in Exim's
 // relay_from_hosts, so their mail is judged like a stranger's: where it would be refused, an exemption is suggested, which
-// Exim's word would have given. Entries that may be of two clients are held against nobody. Where neither port nor process
-// tell connections apart, rules that count within one connection are off, and so are rules that a header field excuses from
-// where the header is not known.
+// Exim's word would have given. Entries that may be of two clients are held against nobody. Each recipient and message is
+// judged by the greeting and the login of its own entry: behind one address there may be several clients. Where neither port
+// nor process tell connections apart, rules that count within one connection are off, and so are rules that a header field
+// excuses from where the header is not known.
 //
 // # Bounds
 //

@@ -144,16 +144,41 @@ func (j *judge) begin(c *course) {
 	}
 	j.tally.connections++
 	j.early(c, j.ask.connect())
-	j.ask.greet()
-	if !j.ask.HELO.Known {
-		return
-	}
+	first := c.first()
 	if c.oneDialogue() {
-		for _, name := range c.HELOs[:len(c.HELOs)-1] {
+		for _, name := range c.before(first) {
 			j.early(c, j.ask.earlier(name))
 		}
 	}
-	j.early(c, j.ask.helo())
+	j.greet(c, first)
+}
+
+// greet has the client greet with a name.
+func (j *judge) greet(c *course, name string) {
+	c.who.greets(name)
+	j.ask.greet()
+	if j.ask.HELO.Known {
+		j.early(c, j.ask.helo())
+	}
+}
+
+// tells takes what the log tells of the client beside what it did: in one connection it may have greeted anew or logged in
+// meanwhile, and behind one address there may be others.
+func (j *judge) tells(c *course) {
+	helo, as, judged := c.said(c.next)
+	if !judged {
+		return
+	}
+	c.who.logsIn(as)
+	if helo != c.who.name {
+		c.who.mailed = false
+		if c.oneDialogue() {
+			j.greet(c, helo)
+			return
+		}
+		c.who.greets(helo)
+	}
+	j.ask.greet()
 }
 
 // early asks before there is a recipient.
@@ -185,6 +210,7 @@ func (c *course) variant() variant {
 
 // act judges one thing that a client did.
 func (j *judge) act(c *course, a act) {
+	j.tells(c)
 	switch a.what {
 	case login:
 		j.login(c)

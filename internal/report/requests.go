@@ -15,12 +15,14 @@ type asker struct {
 	of *course
 }
 
-// client is what is known of who is asked about, from its connection.
+// client is what is known of who is asked about, from its connection and what is told of it last.
 type client struct {
+	name     string // its greeting, as the log has it
 	helo     policy.Maybe[string]
 	greeting policy.HELOName
 	ptr      string
-	as, by   string // logged in; when that succeeded is not told, so that it counts from the beginning
+	login    string // as the log has it
+	as, by   string
 	uid      policy.Maybe[uint32]
 
 	sender string // of the message at hand
@@ -31,18 +33,32 @@ type client struct {
 // clientOf takes over what the log tells of a connection itself.
 func clientOf(c *mainlog.Connection, o *Options) (k client) {
 	q := policy.Request{ClientName: c.PTR}
-	if name := c.HELO(); name != "" { // none is shown for an address literal that is the client's own, too
-		q.HELO = policy.Known(mainlog.Unescape(name))
-	}
 	q.Settle()
-	k.helo, k.greeting, k.ptr = q.HELO, q.Greeting, q.ClientName
-	k.by, k.as, _ = strings.Cut(c.Login, ":")
+	k.ptr = q.ClientName
 	if !c.Client.IsValid() && c.Ident != "" && o.UID != nil {
 		if uid, ok := o.UID(c.Ident); ok {
 			k.uid = policy.Known(uid)
 		}
 	}
 	return k
+}
+
+// greets says what the client greets with from now on. None is shown for an address literal that is the client's own, too.
+func (k *client) greets(name string) {
+	q := policy.Request{}
+	if name != "" {
+		q.HELO = policy.Known(mainlog.Unescape(name))
+	}
+	q.Settle()
+	k.name, k.helo, k.greeting = name, q.HELO, q.Greeting
+}
+
+// logsIn says as whom the client is logged in, or that it is not.
+func (k *client) logsIn(login string) {
+	if k.login != login {
+		k.login = login
+		k.by, k.as, _ = strings.Cut(login, ":")
+	}
 }
 
 // turn turns to a connection.
@@ -76,7 +92,7 @@ func (a *asker) greet() {
 	a.HELO, a.Greeting, a.AuthAs, a.AuthBy = k.helo, k.greeting, k.as, k.by
 }
 
-// helo asks about the last greeting, the one that counts.
+// helo asks about the greeting at hand.
 func (a *asker) helo() *policy.Request { return &a.Request }
 
 // earlier asks about a greeting that came before it.
