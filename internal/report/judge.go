@@ -153,34 +153,6 @@ func (j *judge) begin(c *course) {
 	j.greet(c, first)
 }
 
-// greet has the client greet with a name.
-func (j *judge) greet(c *course, name string) {
-	c.who.greets(name)
-	j.ask.greet()
-	if j.ask.HELO.Known {
-		j.early(c, j.ask.helo())
-	}
-}
-
-// tells takes what the log tells of the client beside what it did: in one connection it may have greeted anew or logged in
-// meanwhile, and behind one address there may be others.
-func (j *judge) tells(c *course) {
-	helo, as, judged := c.said(c.next)
-	if !judged {
-		return
-	}
-	c.who.logsIn(as)
-	if helo != c.who.name {
-		c.who.mailed = false
-		if c.oneDialogue() {
-			j.greet(c, helo)
-			return
-		}
-		c.who.greets(helo)
-	}
-	j.ask.greet()
-}
-
 // early asks before there is a recipient.
 func (j *judge) early(c *course, q *policy.Request) {
 	for i, w := range j.worlds {

@@ -40,43 +40,6 @@ const (
 	end
 )
 
-// said returns what the log tells of the client beside an act: its greeting and as whom it is logged in, and whether it is of an act that is
-// judged by them.
-func (c *course) said(n int) (helo, as string, judged bool) {
-	switch a := &c.acts[n]; a.what {
-	case rcpt:
-		r := &c.Rcpts[a.n]
-		return r.HELO, r.Auth, true
-	case message:
-		m := &c.Messages[a.n]
-		return m.HELO, m.Auth, true
-	case login: // of nobody known, where it is judged at once
-		return c.who.name, "", !c.sure()
-	case end:
-		return c.who.name, c.Login, true
-	}
-	return "", "", false
-}
-
-// first returns the greeting of the first recipient or message, or else the last that the log has.
-func (c *course) first() string {
-	for n := range c.acts {
-		if what := c.acts[n].what; what == rcpt || what == message {
-			helo, _, _ := c.said(n)
-			return helo
-		}
-	}
-	return c.HELO()
-}
-
-// before returns the greetings that came before one.
-func (c *course) before(name string) []string {
-	if n := slices.Index(c.HELOs, name); n >= 0 {
-		return c.HELOs[:n]
-	}
-	return nil
-}
-
 // start puts the acts of a connection in order. A course is used again for another one.
 func (c *course) start(of *mainlog.Connection, number int, o *Options) {
 	c.Connection, c.number, c.at, c.next, c.acts = of, number, of.Began, -1, c.acts[:0]
