@@ -109,7 +109,7 @@ func (l *lister) health(errs io.Writer) (health []rbl.ZoneHealth, err error) {
 // askingNow makes what asks the DNS and tests its lists.
 func askingNow(conf *config.Config) (*asking, error) {
 	if !conf.DNS.Ask {
-		return nil, fail(exUnavailable, "", `dns.ask is "off": no list is asked`)
+		return nil, fail(exUnavailable, `set dns.ask = "on" to ask them`, `dns.ask is "off": no list is asked`)
 	}
 	a, err := newAsking(wantsOf(conf, decider(conf, conf.Mode).Rules), nil, nil)
 	if err != nil {
@@ -127,7 +127,7 @@ const listWidth = 30
 // printHealth writes a table.
 func printHealth(out io.Writer, health []rbl.ZoneHealth, now time.Time) error {
 	if len(health) == 0 {
-		_, err := fmt.Fprintln(out, "no list is asked: policy.rbl names none, its rule is off, or dns.ask is")
+		_, err := fmt.Fprintln(out, "no list is asked: policy.rbl names none, its rule is off, or dns.ask = \"off\"")
 		return err
 	}
 	paint := painter(out)
