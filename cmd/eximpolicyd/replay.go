@@ -41,8 +41,9 @@ its own. Nothing is sent to a daemon, nothing is remembered, and the DNS is not 
 today's answers count.
 
 Every rule that is on is taken as enforced, so that you see what enforcing it would do before you do. What the log does
-not tell is unknown and refuses nobody; the report says which log_selector would tell more. Accounts and addresses of
-this machine are taken for those of the log's.
+not tell is unknown and refuses nobody; the report says which log_selector would tell more. A mail that is shown without
+a Message-ID, where others have theirs, is taken for one without. Accounts and addresses of this machine are taken for
+those of the log's.
 
 The exit code is 65 if nothing in the logs is an entry of Exim's, 66 if no log could be read, and 77 if none may be.`,
 		Example: `  eximpolicyd replay /var/log/exim4/mainlog* /var/log/exim4/rejectlog*

@@ -84,7 +84,7 @@ type Message struct {
 	Auth       string
 	Size       int64
 	MessageID  string // empty: it had none, or +msg_id is off
-	Made       bool   // Exim made the Message-ID
+	NoID       bool   // others of that time are shown with theirs, and it is not: it has none, or none that Exim can read
 	Subject    string
 	Headers    string // of a refused one
 	Temporary  bool
@@ -247,7 +247,7 @@ func (c *Connection) message(e *Event) {
 		Recipients: to,
 		Time:       e.Time, ID: c.keepAll(e.ID), Kind: e.Kind, HELO: c.keepLike(e.HELO, c.HELO()), Sender: c.keep(e.Sender),
 		Protocol: c.keep(e.Protocol), Auth: c.keepLike(e.Auth, c.Login),
-		Size: e.Size, MessageID: c.keep(e.MessageID), Made: e.MessageIDMade, Subject: c.keep(e.Subject),
+		Size: e.Size, MessageID: c.keep(e.MessageID), Subject: c.keep(e.Subject),
 		Headers: c.keepAll(e.Headers), Temporary: e.Temporary, Cause: e.Cause, Rule: c.keep(e.Rule), Reason: c.keep(e.Reason),
 	}
 	for to := range e.Recipients() {

@@ -60,7 +60,8 @@
 //	commands that were wrong                                +smtp_protocol_error +smtp_syntax_error
 //	the port of the server (submission or not)              +incoming_interface
 //	Message-ID, size, HELO, cipher of accepted mail         default (+msg_id, +tls_cipher)
-//	that a mail came without Message-ID                     +msg_id_created, or no id= at all
+//	that a mail came without Message-ID                     no id=, where others have one: or Exim could not read it
+//	that Exim made the Message-ID, before its DATA ACL      +msg_id_created: id*=
 //	subject                                                 +subject
 //	header fields of refused mail                           the reject log, +rejected_header (default)
 //	directory and command of a local submission             +arguments

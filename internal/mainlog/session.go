@@ -23,6 +23,7 @@ type Sessions struct {
 	now   time.Time
 	end   error
 	cwd   lastCommand
+	ids   int // how many more messages may be without a Message-ID, until nothing says that +msg_id is on
 	spare []*building
 	Lost  uint64 // events of a client without an address, of which no connection can be made
 }
@@ -37,6 +38,7 @@ const (
 	surePause    = 10 * time.Minute // where port or process tell: longer than any of Exim's time-outs but for data
 	linger       = 15 * time.Second // after its end, for deliveries
 	maxSpare     = 64               // that were given back: more would be gone from the processor's cache
+	idsShown     = 20               // messages from elsewhere in a row without a Message-ID: then it is not asked for
 )
 
 type connectionKey struct {
@@ -239,7 +241,25 @@ func (s *Sessions) put(b *building, e *Event) {
 	b.Octets += size
 	s.held += size
 	b.add(e)
-	if len(b.Messages) > n && e.ID != "" {
+	if len(b.Messages) == n {
+		return
+	}
+	if e.Kind == Arrived && e.Client.IsValid() {
+		b.Messages[n].NoID = s.withoutID(e)
+	}
+	if e.ID != "" {
 		s.byID[b.Messages[n].ID] = messageAt{b, n}
 	}
+}
+
+// withoutID reports whether a message from elsewhere is shown without its Message-ID, as the messages before it are not.
+func (s *Sessions) withoutID(e *Event) bool {
+	switch {
+	case e.MessageID != "":
+		s.ids = idsShown
+	case s.ids > 0:
+		s.ids--
+		return true
+	}
+	return false
 }

@@ -137,6 +137,9 @@ func TestNothingIsHeldAgainstAnybodyThatTheLogDoesNotTell(t *testing.T) {
 			"2026-11-23 13:00:00 1xVTqX-0005xq-2c <= s@example.org H=(a.example.org) [192.0.2.9] P=esmtp S=258 id=1@example.org\n" +
 				"2026-11-23 13:00:01 1xVTqX-0005xr-2c <= s@example.org H=(b.example.org) [192.0.2.9] P=esmtp S=258 id=2@example.org\n"},
 		{"no Message-ID is shown", "2026-11-23 13:00:00 1xVTqX-0005xq-2c <= s@example.org H=(a.example.org) [192.0.2.9] P=esmtp S=258\n"},
+		{"Exim made the Message-ID", "2026-11-23 13:00:00 1xVTqX-0005xq-2c <= s@example.org H=(a.example.org) [192.0.2.9] P=esmtp S=258 id*=E1xVTqX-0005xq-2c@mx.example.com\n"},
+		{"no Message-ID is shown before one is", "2026-11-23 13:00:00 1xVTqX-0005xq-2c <= s@example.org H=(a.example.org) [192.0.2.9] P=esmtp S=258\n" +
+			"2026-11-23 13:00:01 1xVTqX-0005xr-2c <= s@example.org H=(a.example.org) [192.0.2.9] P=esmtp S=258 id=1@example.org\n"},
 		{"no greeting is shown", "2026-11-23 13:00:00 1xVTqX-0005xq-2c <= s@example.org H=[192.0.2.9] P=smtp S=258 id=1@example.org\n"},
 		{"no recipient is shown of mail with a trap", "2026-11-23 13:00:00 1xVTqX-0005xq-2c <= s@example.org H=(a.example.org) [192.0.2.9] P=esmtp S=258 id=1@example.org for trap@example.net\n" +
 			"2026-11-23 13:00:01 1xVTqX-0005xr-2c <= s@example.org H=(a.example.org) [192.0.2.9] P=esmtp S=258 id=1@example.org for trap@example.net\n"},
@@ -172,12 +175,28 @@ func TestWhatHappensInLongConnectionsIsJudgedWhenItHappens(t *testing.T) {
 	}
 }
 
+// Exim shows each Message-ID that it can read: where some are shown, one that is not is not there. Where none is shown any
+// more, somebody has changed log_selector.
+func TestAMessageIDThatIsNotShownAmongOthersIsMissing(t *testing.T) {
+	var w writing
+	w.mail(0, "mail.example.org [198.51.100.8]", 99, "s@example.org")
+	for n := range 50 {
+		w.say(time.Duration(n+1)*time.Minute, "1xVTaa-0%05d-2c <= scan@example.com H=mail.example.com [198.51.100.9]:%d P=esmtps S=2000 for alice@example.net", n, 100+n)
+	}
+	w.say(time.Hour, "1xVTab-000000-2c <= www@example.net U=www-data P=local S=300 for alice@example.net")
+	rep := replay(t, report.Options{Decider: configured(t, `policy.messageid.preset = "rfc"`)}, "mainlog", w.String())
+	if len(rep.Lost) != 1 || rep.Lost[0].Messages != 20 || rep.Lost[0].Example.Rule != "messageid.M1" || rep.Enforced.TakenRefused != 20 {
+		t.Errorf("%+v, %+v", rep.Enforced, rep.Lost)
+	}
+}
+
 func TestAMessageIDRuleSuggestsADomainOfSenders(t *testing.T) {
 	var w writing
+	w.mail(0, "mail.example.org [198.51.100.8]", 99, "s@example.org")
 	for n := range 4 {
-		w.mail(time.Duration(n)*time.Minute, "printer.example.org [198.51.100.9]", 100+n, "scan@printer.example.org")
+		w.say(time.Duration(n+1)*time.Minute, "1xVTaa-0%05d-2c <= scan@printer.example.org H=printer.example.org [198.51.100.9]:%d P=esmtps S=2000 for alice@example.net", n, 100+n)
 	}
-	log := strings.ReplaceAll(w.String(), " id=", " id*=")
+	log := w.String()
 	rep := replay(t, report.Options{Decider: configured(t, `policy.messageid.preset = "rfc"`)}, "mainlog", log)
 	if len(rep.Exemptions) != 1 || rep.Exemptions[0].Line != `policy.messageid.except_senders = ["printer.example.org"]` {
 		t.Errorf("%+v", rep.Exemptions)

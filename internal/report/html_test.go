@@ -96,7 +96,7 @@ func FuzzPage(f *testing.F) {
 	strict := configured(f, "policy.helo.preset = \"strict\"\npolicy.messageid.preset = \"strict\"")
 	f.Fuzz(func(t *testing.T, helo, sender string) {
 		rep := replay(t, report.Options{Decider: strict}, "mainlog", "2026-11-23 13:12:39 1xVTqZ-0005zq-08 <= s@example.org H=(localhost) [192.0.2.5]:4002 P=esmtps S=509 id=a@vm\n"+
-			"2026-11-23 13:12:40 1xVTqZ-0005zr-08 <= "+sender+" H=("+helo+") [192.0.2.6]:4003 P=esmtps S=509 id*=a@vm\n"+
+			"2026-11-23 13:12:40 1xVTqZ-0005zr-08 <= "+sender+" H=("+helo+") [192.0.2.6]:4003 P=esmtps S=509\n"+
 			"2026-11-23 13:12:41 H=("+helo+") [192.0.2.7]:4004 F=<"+sender+"> rejected RCPT <nosuch@example.net>: Unrouteable address\n")
 		elements(t, page(t, rep))
 		var text bytes.Buffer

@@ -176,17 +176,19 @@ func (a *asker) quit(failed int) *policy.Request {
 // history is how many commands Exim remembers.
 const history = 20
 
-// header fills in what is known of the header: of a message that was taken the Message-ID if it has one that Exim could read,
-// or that it had none if Exim made it; of a refused one all, if the reject log has it.
+// header fills in what is known of the header: of a message that was taken the Message-ID if it has one that Exim could read, its
+// own or one that Exim made for it before the ACL of DATA; or that it has none, if the log shows those of others. Some of these
+// have one of a form that Exim cannot read, which is held against them as if they had none. Of a refused one all is known, if the
+// reject log has it.
 func (a *asker) header(m *mainlog.Message) {
 	a.QueueID, a.Protocol, a.Size = m.ID, m.Protocol, m.Size
 	switch {
-	case m.Made:
-		a.MessageID.Present = policy.Known(false)
 	case m.MessageID != "":
 		a.MessageID.Present = policy.Known(true)
 		a.MessageID.Value = "<" + mainlog.Unescape(m.MessageID) + ">"
 		a.MessageIDSize = len(a.MessageID.Value)
+	case m.NoID:
+		a.MessageID.Present = policy.Known(false)
 	case wholeHeader(m):
 		a.fields(m)
 	}
