@@ -51,6 +51,8 @@ func FuzzClient(f *testing.F) {
 	f.Add("x) [198.51.100.8] F=<a@b> rejected RCPT <c@d>: no (y", `"a> b"@example.org`, `"c>: d"@example.net`, "u) [198.51.100.8]: 535 x (set_id=")
 	f.Add("a.example", "a@example.org", "b@example.net", "user")
 	f.Add(`a" H=(b) [198.51.100.8]`, "", "", `"`)
+	f.Add(`" H=[198.51.100.8] `, "a@example.org", "b@example.net", "0")
+	f.Add(" received from [198.51.100.8] H=[198.51.100.8] U=x ", "a@example.org", "b@example.net", "0")
 	f.Add("x) [::1]:25 I=[::2]:25", "x@[192.0.2.1]", "a@b", "\\n")
 	f.Fuzz(func(t *testing.T, helo, sender, recipient, login string) {
 		for _, s := range []string{helo, sender, recipient, login} {
@@ -71,6 +73,9 @@ func FuzzClient(f *testing.F) {
 			fmt.Sprintf("SMTP connection from (%s) [%s]:99 closed by QUIT", helo, real),
 			fmt.Sprintf(`SMTP protocol error in "%s" H=(%s) [%s] AUTH command used when not advertised`, login, helo, real),
 			fmt.Sprintf("unexpected disconnection while reading SMTP command from (%s) [%s] D=0s", helo, real),
+			fmt.Sprintf("unqualified recipient rejected: <%s> H=(%s) [%s]", recipient, helo, real),
+			fmt.Sprintf("rejected MAIL FROM:<%s> H=(%s) [%s]: message too big", sender, helo, real),
+			fmt.Sprintf("ETRN %s received from (%s) [%s]", recipient, helo, real),
 		} {
 			e := one(t, "2026-11-23 13:12:37 "+text)
 			if e.Client != netip.MustParseAddr(real) && !e.Doubtful {

@@ -120,6 +120,7 @@ func named(e *Event, s string) bool {
 				try := *e
 				if subject(&try, s[host+1:], lastOne, anything) {
 					*e = try
+					e.Doubtful = e.Doubtful || e.within(s[host+1:])
 					return true
 				}
 			}
@@ -127,6 +128,7 @@ func named(e *Event, s string) bool {
 		try := *e
 		if subject(&try, s[at+1:], lastOne, anything) {
 			*e = try
+			e.Doubtful = e.Doubtful || e.within(s[at+1:])
 			return true
 		}
 		end = at
@@ -141,8 +143,9 @@ func received(e *Event, s string) bool {
 	}
 	e.Command = s[:at]
 	command := e.Command
-	ok := fromAnyone(e, s[at+len(" received from "):])
-	e.Command = command
+	host := s[at+len(" received from "):]
+	ok := fromAnyone(e, host)
+	e.Command, e.Doubtful = command, e.Doubtful || e.within(host)
 	return ok
 }
 

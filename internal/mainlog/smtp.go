@@ -123,6 +123,10 @@ func complaint(e *Event, s string) bool {
 	return complaintOf(e, s, `" U=`)
 }
 
+// within reports whether a host that was read without a greeting may stand in the greeting of another, as in
+// "H=(x H=[192.0.2.1] ) [192.0.2.2]". Exim's own words behind a host have no such brackets.
+func (e *Event) within(host string) bool { return e.HELO == e.PTR && strings.Contains(host, ") [") }
+
 func complaintOf(e *Event, s, sign string) bool {
 	for end := len(s); ; {
 		at := strings.LastIndex(s[:end], sign)
@@ -132,6 +136,7 @@ func complaintOf(e *Event, s, sign string) bool {
 		try := *e
 		if subject(&try, s[at+2:], lastOne, anything) {
 			*e = try
+			e.Doubtful = e.Doubtful || e.within(s[at+2:])
 			e.Command = strings.TrimPrefix(s[:at], `"`)
 			return true
 		}
