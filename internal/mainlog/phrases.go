@@ -135,18 +135,22 @@ func named(e *Event, s string) bool {
 	}
 }
 
-// received reads "what received from HOST".
+// received reads "what received from HOST". What was received is the client's, so that the last that makes a host is the one.
 func received(e *Event, s string) bool {
-	at := strings.LastIndex(s, " received from ")
-	if at < 0 {
-		return false
+	const sign = " received from "
+	for end := len(s); ; {
+		at := strings.LastIndex(s[:end], sign)
+		if at < 0 {
+			return false
+		}
+		try, host := *e, s[at+len(sign):]
+		if fromAnyone(&try, host) {
+			*e = try
+			e.Command, e.Doubtful = s[:at], e.Doubtful || e.within(host)
+			return true
+		}
+		end = at
 	}
-	e.Command = s[:at]
-	command := e.Command
-	host := s[at+len(" received from "):]
-	ok := fromAnyone(e, host)
-	e.Command, e.Doubtful = command, e.Doubtful || e.within(host)
-	return ok
 }
 
 // during reads "name (during SMTP connection from HOST)".

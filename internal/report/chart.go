@@ -41,6 +41,7 @@ const (
 	chartTop    = 14
 	chartBottom = 24 // for the days
 	chartLeft   = 88 // for the scale
+	chartBar    = 72 // of a bar, at most
 )
 
 // chartOf draws days.
@@ -60,7 +61,8 @@ func chartOf(title string, days []*Day, parts ...part) chart {
 	most = ceiling(most)
 	floor := float64(chartHeight - chartBottom)
 	scale := (floor - chartTop) / float64(most)
-	step := float64(chartWidth-chartLeft) / float64(max(len(days), 7))
+	step := float64(chartWidth-chartLeft) / float64(max(len(days), 1))
+	wide := min(step*0.8, chartBar)
 	for i, d := range days {
 		y := floor
 		for _, p := range parts {
@@ -70,7 +72,7 @@ func chartOf(title string, days []*Day, parts ...part) chart {
 			}
 			h := max(float64(n)*scale, 1)
 			y -= h
-			c.Bars = append(c.Bars, bar{X: chartLeft + float64(i)*step + step*0.1, Y: y, W: step * 0.8, H: h, Class: p.class,
+			c.Bars = append(c.Bars, bar{X: chartLeft + (float64(i)+0.5)*step - wide/2, Y: y, W: wide, H: h, Class: p.class,
 				About: d.Day + ": " + strconv.Itoa(n) + " " + p.text})
 		}
 	}

@@ -241,3 +241,18 @@ func TestADayThatHasNoRoomIsCountedWithTheLast(t *testing.T) {
 		t.Errorf("%d days with %d", len(tally.days), sum)
 	}
 }
+
+// The first and the last day are written at the ends of the scale: their bars stand above them.
+func TestTheBarsOfAChartReachFromItsFirstDayToItsLast(t *testing.T) {
+	one := part{"bad", "refused", func(*Day) int { return 1 }}
+	for _, n := range []int{1, 2, 3, 7, 31, 400} {
+		days := slices.Repeat([]*Day{{Day: "2026-11-23"}}, n)
+		c := chartOf("", days, one)
+		step := float64(chartWidth-chartLeft) / float64(n)
+		for i, b := range c.Bars {
+			if middle := b.X + b.W/2; middle < chartLeft+float64(i)*step || middle > chartLeft+float64(i+1)*step || b.W > chartBar {
+				t.Errorf("%d days: bar %d has its middle at %v", n, i, middle)
+			}
+		}
+	}
+}
