@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -114,6 +115,54 @@ func BenchmarkOctetsPerClient(b *testing.B) {
 		b.ReportMetric(float64(known), "clients")
 		runtime.KeepAlive(l)
 	}
+}
+
+// BenchmarkFlood remembers ten million clients of 8 lists, where a million have room, and meanwhile looks for a thousand again and
+// again: those must stay. It reports how often they were there, and the memory of the process.
+func BenchmarkFlood(b *testing.B) {
+	const flood, room, hot, every = 10_000_000, 1_000_000, 1000, 10
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(230 << 20)) // the daemon's unit sets one, too
+	for range b.N {
+		l := benchLists(b, hot)
+		keyOf := func(a netip.Addr) key { return key(a.As16()) }
+		usual := []byte(l.addresses.rows.shard(keyOf(benchClient(1))).get(keyOf(benchClient(1))))
+		r := newRows(room)
+		keep := func(k key) {
+			s := r.shard(k)
+			s.mu.Lock()
+			s.put(k, row(usual))
+			s.mu.Unlock()
+		}
+		for i := range hot {
+			keep(keyOf(benchClient(i)))
+		}
+		known := 0
+		for i := range flood {
+			keep(keyOf(netip.AddrFrom4([4]byte{32 + byte(i>>24), byte(i >> 16), byte(i >> 8), byte(i)})))
+			if i%every > 0 {
+				continue
+			}
+			if k := keyOf(benchClient(i / every % hot)); r.shard(k).get(k) != "" {
+				known++
+			}
+		}
+		kept := 0
+		for i := range r.shards {
+			kept += r.shards[i].lru.Len()
+		}
+		b.ReportMetric(100*float64(known)*every/flood, "known-%")
+		b.ReportMetric(float64(kept), "clients")
+		b.ReportMetric(float64(mostRSS())/1e6, "MB")
+	}
+}
+
+// mostRSS is the greatest memory that this process has had, in octets.
+func mostRSS() int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return u.Maxrss << 10
 }
 
 // reportCPU reports the CPU time of an operation, which other programs on the machine change little.
