@@ -132,20 +132,18 @@ func (r *rehearsal) front(conf *config.Config) (*front.Server, error) {
 		}
 		s.Name = strings.ToLower(name)
 	}
+	s.Name = strings.TrimSuffix(s.Name, ".")
 	if !policy.IsHostname(s.Name) {
 		return nil, fail(exUsage, "write --name mx.example.com", "--name %q is no host name", s.Name)
 	}
-	if s.Domains == nil {
-		s.Domains = map[string]bool{}
-	}
-	for _, d := range r.domains {
-		s.Domains[strings.ToLower(strings.TrimSuffix(d, "."))] = true
-	}
-	if len(s.Domains) == 0 {
-		s.Domains[s.Name] = true
+	if err := r.deliver(s); err != nil {
+		return nil, err
 	}
 	if r.port < 0 || r.port > 65535 {
 		return nil, fail(exUsage, "25 is where mail servers connect", "--port %d is no port", r.port)
+	}
+	if r.proxyWait < 0 || r.proxyWait > time.Minute {
+		return nil, fail(exUsage, "", "--proxy-wait: %s is not from 0s to 1m", r.proxyWait)
 	}
 	if r.user != "" {
 		var ok bool
@@ -164,11 +162,34 @@ func (r *rehearsal) front(conf *config.Config) (*front.Server, error) {
 	if s.Relay, err = relays(r.relay); err != nil {
 		return nil, err
 	}
-	if s.Known, err = recipients(r.known); err != nil {
-		return nil, err
-	}
 	s.Secure, err = front.SelfMade(s.Name, time.Now())
 	return s, err
+}
+
+// deliver says who is here: domains, and the recipients that exist if they are listed.
+func (r *rehearsal) deliver(s *front.Server) (err error) {
+	if s.Domains == nil {
+		s.Domains = map[string]bool{}
+	}
+	for _, d := range r.domains {
+		name := strings.ToLower(strings.TrimSuffix(d, "."))
+		if !policy.IsHostname(name) {
+			return fail(exUsage, "write --domain example.com", "--domain %q is no domain", d)
+		}
+		s.Domains[name] = true
+	}
+	if len(s.Domains) == 0 {
+		s.Domains[s.Name] = true
+	}
+	if s.Known, err = recipients(r.known); err != nil {
+		return err
+	}
+	for _, known := range slices.Sorted(maps.Keys(s.Known)) {
+		if domain := known[strings.LastIndexByte(known, '@')+1:]; !s.Domains[domain] {
+			return fail(exUsage, fmt.Sprintf("add --domain %q", domain), "--known: %q is at a domain that is not delivered here", known)
+		}
+	}
+	return nil
 }
 
 func relays(list []string) (*policy.Prefixes, error) {
@@ -228,7 +249,10 @@ func addFile(known map[string]bool, path string) error {
 			known[line] = true
 		}
 	}
-	if err := lines.Err(); err != nil {
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return fail(exData, "one address a line; # begins a comment", "%s: a line is too long for an address", path)
+	case err != nil:
 		return fail(exIO, "", "%s: %w", path, err)
 	}
 	return nil
