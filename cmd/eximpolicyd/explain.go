@@ -47,13 +47,22 @@ The exit code is 1 if the decision is not kept.`,
 			case len(args) == 0:
 				return fail(exUsage, "eximpolicyd explain --last shows the latest ids", "explain needs the id of a decision")
 			}
-			return e.one(cmd.OutOrStdout(), strings.Trim(args[0], "()"))
+			return e.one(cmd.OutOrStdout(), pasted(args[0]))
 		},
 	}
 	e.flags(cmd)
 	cmd.Flags().BoolVar(&e.json, "json", false, "print a JSON object; with --last an array")
 	cmd.Flags().BoolVar(&e.last, "last", false, "show the last 10 decisions, or as many as the argument says, the newest last")
 	return cmd
+}
+
+// pasted is the id in what was copied from a refusal or from the log: "(helo.H3 1xWDejTdYC)", "id=1xWDejTdYC".
+func pasted(text string) string {
+	words := strings.Fields(strings.Trim(text, "()"))
+	if len(words) == 0 {
+		return ""
+	}
+	return strings.TrimPrefix(words[len(words)-1], "id=")
 }
 
 func (e *explaining) one(out io.Writer, id string) error {

@@ -40,12 +40,18 @@ func (s *stateFile) read(take func(io.Reader) error) error {
 		os.Remove(name)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return fmt.Errorf("%s is a link, which is not followed", path)
+	case err != nil:
 		return err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file: %w", path, err)
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no ordinary file", path)
 	}
 	return take(io.LimitReader(f, s.most))
 }
