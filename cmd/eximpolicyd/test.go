@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -46,7 +47,7 @@ nothing is remembered, and time passes as the text says.
     ! would=deny score=3.0            what must be found
     @ +1h                             time passes; @ reconnect
 
-The exit code is 0 if everything came back as written, 1 if something did not, and 65 if a file is none: then nothing of
+A FILE that is - is what comes in. The exit code is 0 if everything came back as written, 1 if something did not, and 65 if a file is none: then nothing of
 any file is played.`,
 		Example: `  eximpolicyd test /etc/eximpolicyd/*.scenario
   eximpolicyd test --update guesser.scenario
@@ -55,8 +56,11 @@ any file is played.`,
 			if cmd.Flags().Changed("example") {
 				return printExample(cmd.OutOrStdout(), t.example)
 			}
-			if len(args) == 0 {
+			switch {
+			case len(args) == 0:
 				return fail(exUsage, "eximpolicyd test --example helo prints one", "no file given")
+			case t.update && slices.Contains(args, stdin):
+				return fail(exUsage, "give the file's name", "--update has nowhere to write to what came by -")
 			}
 			t.out, t.paint = cmd.OutOrStdout(), painter(cmd.OutOrStdout())
 			return t.run(args)
@@ -81,12 +85,12 @@ func printExample(out io.Writer, name string) error {
 }
 
 func (t *tester) run(paths []string) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
 	files, err := readScenarios(paths)
 	if err != nil {
 		return err
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT) // not before: who writes into a pipe may keep us waiting
+	defer stop()
 	for _, f := range files {
 		r, err := f.Play(ctx)
 		switch {
@@ -135,8 +139,14 @@ func readScenarios(paths []string) (files []*scenario.File, err error) {
 	return files, nil
 }
 
+// stdin is what a file is called that comes that way.
+const stdin = "-"
+
 // readScenario reads a file, or a little more than one may have.
 func readScenario(path string) ([]byte, error) {
+	if path == stdin {
+		return io.ReadAll(io.LimitReader(os.Stdin, scenario.MaxFile+1))
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -162,7 +172,7 @@ func (t *tester) rewrite(f *scenario.File, r *scenario.Result) error {
 	if t.json {
 		return nil
 	}
-	_, err = fmt.Fprintf(t.out, "updated %s (%s)\n", f.Name, many(lines, "line"))
+	_, err = fmt.Fprintf(t.out, "updated %s (%s)\n", printable(f.Name), many(lines, "line"))
 	return err
 }
 
@@ -174,24 +184,24 @@ func (t *tester) print(r *scenario.Result) error {
 		return e.Encode(r)
 	}
 	w := bufio.NewWriter(t.out)
-	bad := 0
+	bad, file := 0, printable(r.File)
 	for i := range r.Cases {
 		c := &r.Cases[i]
 		if !c.OK {
 			bad++
 		}
 		if t.verbose && c.OK {
-			fmt.Fprintf(w, "%s %s:%d: %s\n", t.paint("ok", "ok  "), r.File, c.Line, c.Name)
+			fmt.Fprintf(w, "%s %s:%d: %s\n", t.paint("ok", "ok  "), file, c.Line, c.Name)
 		}
 		for _, f := range c.Failures {
-			fmt.Fprintf(w, "%s:%d: %s\n", r.File, f.Line, c.Name)
+			fmt.Fprintf(w, "%s:%d: %s\n", file, f.Line, c.Name)
 			t.diff(w, &f)
 		}
 	}
 	if r.OK {
-		fmt.Fprintf(w, "%s %s (%s)\n", t.paint("ok", "ok  "), r.File, many(len(r.Cases), "case"))
+		fmt.Fprintf(w, "%s %s (%s)\n", t.paint("ok", "ok  "), file, many(len(r.Cases), "case"))
 	} else {
-		fmt.Fprintf(w, "%s %s (%d of %s)\n", t.paint("hit", "FAIL"), r.File, bad, many(len(r.Cases), "case"))
+		fmt.Fprintf(w, "%s %s (%d of %s)\n", t.paint("hit", "FAIL"), file, bad, many(len(r.Cases), "case"))
 	}
 	return w.Flush()
 }
