@@ -217,6 +217,15 @@ func TestOnlyWhatTwoConfigurationsDecideDifferentlyIsTold(t *testing.T) {
 	if d := against("", ""); d.Differ != 0 || d.Events == 0 {
 		t.Errorf("the same: %+v", d)
 	}
+	logins := "2026-11-23 13:00:00 plain authenticator failed for (x) [203.0.113.9]:77 I=[192.0.2.25]:25: 535 Incorrect authentication data (set_id=bob)\n"
+	for _, o := range []report.Options{
+		{Decider: configured(t, ""), Against: configured(t, `exempt.deny = ["203.0.113.0/24"]`)},
+		{Decider: configured(t, `exempt.deny = ["203.0.113.0/24"]`), Against: configured(t, "")},
+	} {
+		if d := replay(t, o, "mainlog", logins).Differences; d.Differ != 1 || d.Events != 1 || d.Kinds[0].Examples[0].What != "login" {
+			t.Errorf("who is shut out and only tries to log in: %+v", d)
+		}
+	}
 	d := against("", `policy.helo.rules = {H7 = "enforce"}`)
 	if d.Differ != 1 || d.Taken != 1 || d.Kinds[0].This != "would deny by helo.H7" || d.Kinds[0].That != "deny by helo.H7" || d.Kinds[0].Examples[0].Sender != "s@example.org" {
 		t.Errorf("enforced: %+v", d)

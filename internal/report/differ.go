@@ -9,7 +9,7 @@ import (
 
 // Differences are what two configurations decide differently, each with a memory of its own.
 type Differences struct {
-	Events int          `json:"events"` // recipients, messages and submissions that were judged by both
+	Events int          `json:"events"` // recipients, messages, submissions and failed logins that were judged by both
 	Differ int          `json:"differ"`
 	Taken  int          `json:"taken"` // of them, messages that were really taken
 	Kinds  []Difference `json:"kinds"`
@@ -28,7 +28,7 @@ type Difference struct {
 // Differs is one event that is decided differently.
 type Differs struct {
 	Time   string `json:"time"`
-	What   string `json:"what"` // recipient, message, submission
+	What   string `json:"what"` // recipient, message, submission, login
 	ID     string `json:"id"`
 	Client string `json:"client"`
 	HELO   string `json:"helo"`

@@ -197,12 +197,26 @@ func (j *judge) act(c *course, a act) {
 
 // login notes a failed one. Exim tells of them when the connection ends; where that is not known, each counts at once.
 func (j *judge) login(c *course) {
+	if j.o.Against != nil {
+		j.shutOut(c)
+	}
 	if !c.sure() {
 		j.tally.login(c, j.quit(c, 1) != nil)
 		return
 	}
 	p := &c.plays[0]
 	j.tally.login(c, p.end == nil && j.worlds[0].banOf(j.ctx, &j.ask.Request) != nil)
+}
+
+// shutOut compares a failed login: the one thing that tells of a client who is shut out and tries nothing else.
+func (j *judge) shutOut(c *course) {
+	var both [2]verdict
+	for i := range j.worlds {
+		if end := c.plays[i].end; end != nil {
+			both[i] = *end
+		}
+	}
+	j.compare(c, &event{what: "login"}, &both)
 }
 
 // quit ends a connection, and returns the ban that was in force.

@@ -305,7 +305,7 @@ func (w *page) exemptions(r *Report) {
 
 func (w *page) differences(d *Differences) {
 	w.head("what the other configuration decides differently")
-	w.line("%d of %d recipients and messages; %d of them were really taken", d.Differ, d.Events, d.Taken)
+	w.line("%d of %d recipients, messages and failed logins; %d really taken", d.Differ, d.Events, d.Taken)
 	for i, k := range d.Kinds {
 		if i == textKinds {
 			w.line("\n%d more kinds: --json has them", len(d.Kinds)-i)
@@ -314,7 +314,11 @@ func (w *page) differences(d *Differences) {
 		w.line("")
 		w.hang(fmt.Sprintf("%8d  ", k.Count), fmt.Sprintf("%s -> %s (%d taken)", k.This, k.That, k.Taken))
 		for _, x := range k.Examples {
-			w.hang("          ", fmt.Sprintf("%s %s %s [%s] HELO %s, from <%s> to <%s>", x.Time, x.What, x.ID, x.Client, cmp.Or(x.HELO, "-"), x.Sender, x.To))
+			about := fmt.Sprintf("%s %s %s [%s] HELO %s", x.Time, x.What, x.ID, x.Client, cmp.Or(x.HELO, "-"))
+			if x.What != "login" {
+				about += fmt.Sprintf(", from <%s> to <%s>", x.Sender, x.To)
+			}
+			w.hang("          ", about)
 			if x.This != "" {
 				w.hang("            this: ", x.This)
 			}
