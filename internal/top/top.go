@@ -9,9 +9,12 @@
 package top
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
+	"syscall"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -35,8 +38,10 @@ type Options struct {
 func Run(o Options, first Snapshot) error {
 	m := model{options: o}
 	m.seen = m.seen.add(first)
-	_, err := tea.NewProgram(m).Run()
-	if errors.Is(err, tea.ErrInterrupted) {
+	hungUp, stop := signal.NotifyContext(context.Background(), syscall.SIGHUP) // the library gives back the terminal at others only
+	defer stop()
+	_, err := tea.NewProgram(m, tea.WithContext(hungUp)).Run()
+	if errors.Is(err, tea.ErrInterrupted) || hungUp.Err() != nil {
 		return nil
 	}
 	return err
