@@ -250,6 +250,7 @@ func TestCountersAreSavedEveryMinute(t *testing.T) {
 	})
 }
 
+// The clock stands still while anything is written or read, and jumps to the next try when nothing is.
 func TestWhileTheDiskIsAwayWhatWaitsForItIsBounded(t *testing.T) {
 	t.Parallel()
 	blocked := filepath.Join(t.TempDir(), "state")
@@ -257,25 +258,45 @@ func TestWhileTheDiskIsAwayWhatWaitsForItIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHands()
-	e := open(t, Options{Dir: blocked, Clock: h.read})
-	for i := range 3 * MaxBans {
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
-		if _, made, err := e.Offend(t.Context(), Offence{Network: p, Rule: "a.b"}); !made || err != nil {
-			t.Fatal(made, err)
+	synctest.Test(t, func(t *testing.T) {
+		e := open(t, Options{Dir: blocked, Clock: h.read})
+		last := 0
+		ban := func() {
+			last++
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(last >> 16), byte(last >> 8), byte(last)}), 32)
+			if _, made, err := e.Offend(t.Context(), Offence{Network: p, Rule: "a.b"}); !made || err != nil {
+				t.Fatal(made, err)
+			}
 		}
-	}
-	if n := e.State().Unsaved; n > mostDirty || n < MaxBans {
-		t.Errorf("%d wait", n)
-	}
-	if err := os.Remove(blocked); err != nil {
-		t.Fatal(err)
-	}
-	wait(t, e)
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
-	}
+		for range MaxBans {
+			ban()
+		}
+		e.mu.Lock() // as if bans had come and gone, the last of which was one too many
+		for i := uint32(0); len(e.saver.dirty) <= mostDirty; i++ {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+			e.saver.dirty[id{observed, p}] = struct{}{}
+		}
+		if e.saver.anew != 0 {
+			t.Error("the file is to be written anew already")
+		}
+		e.mu.Unlock()
+		ban()
+		e.mu.RLock()
+		n, anew := len(e.saver.dirty), e.saver.anew
+		e.mu.RUnlock()
+		if n != MaxBans || anew == 0 { // a file that is only changed would keep what nobody knows to be gone
+			t.Errorf("%d wait, and the file is written anew by change %d", n, anew)
+		}
+		if err := os.Remove(blocked); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, e)
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 	began := time.Now()
-	e = open(t, Options{Dir: blocked, Clock: h.read})
+	e := open(t, Options{Dir: blocked, Clock: h.read})
 	took := time.Since(began)
 	info, err := os.Stat(filepath.Join(blocked, fileBans))
 	if n := len(e.Bans()); n != MaxBans || err != nil || e.State().Unsaved > 0 {
