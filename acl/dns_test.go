@@ -132,18 +132,21 @@ func (i *impatient) Check(ctx context.Context, _ netip.Addr) rbl.Report {
 	return rbl.Report{Late: true}
 }
 
+// The clock stands still while a socket is waited for: no budget ends because the machine is slow.
 func TestTheServerRemembersWhoHasPaid(t *testing.T) {
-	lists := &impatient{}
-	dns := newDNS(&slowDNS{}, lists, Names{})
-	defer dns.Close()
-	d := open(t, 0, func(s *Settings) { s.DNS, s.Decider = dns, deciderOf(needing(policy.NeedLists)) })
-	for i, want := range []int32{0, 0, 1, 1} {
-		stage := []string{"CONNECT", "MAIL", "RCPT", "RCPT"}[i]
-		d.say(t, wire(overlay(ordinary, "protocol_state="+stage)...))
-		if got := lists.waited.Load(); got != want {
-			t.Errorf("request %d at %s: waited %d times", i, stage, got)
+	synctest.Test(t, func(t *testing.T) {
+		lists := &impatient{}
+		dns := newDNS(&slowDNS{}, lists, Names{})
+		defer dns.Close()
+		d := open(t, 0, func(s *Settings) { s.DNS, s.Decider = dns, deciderOf(needing(policy.NeedLists)) })
+		for i, want := range []int32{0, 0, 1, 1} {
+			stage := []string{"CONNECT", "MAIL", "RCPT", "RCPT"}[i]
+			d.say(t, wire(overlay(ordinary, "protocol_state="+stage)...))
+			if got := lists.waited.Load(); got != want {
+				t.Errorf("request %d at %s: waited %d times", i, stage, got)
+			}
 		}
-	}
+	})
 }
 
 func TestWhoIsNotJudgedCostsNoQuestion(t *testing.T) {

@@ -3,7 +3,6 @@ package acl
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,9 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -46,14 +45,7 @@ func TestIdleConnectionsDoNotStopGoodOnes(t *testing.T) {
 	forged := wire(overlay(ordinary, "helo_name=mx.example.org")...)
 	var held []*net.UnixConn
 	for i := range idle {
-		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: d.path})
-		for errors.Is(err, unix.EAGAIN) { // the backlog is full: Go does not wait for a Unix socket, Exim does
-			runtime.Gosched()
-			c, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: d.path})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := d.dial(t)
 		held = append(held, c)
 		if i%2 == 0 {
 			io.WriteString(c, head) // half a request
@@ -64,9 +56,44 @@ func TestIdleConnectionsDoNotStopGoodOnes(t *testing.T) {
 			t.Fatalf("%q", reply)
 		}
 	}
+	if taken, _ := d.Seats(); taken < idle {
+		t.Errorf("%d of %d are still there", taken, idle)
+	}
 	for _, c := range held {
 		c.Close()
 	}
+}
+
+// waiting is a line of the log that tells of a wait for descriptors.
+var waiting = regexp.MustCompile(`^time=(\S+) .*"cannot accept a connection, waiting" .* wait=(\S+)$`)
+
+// backoff holds what such lines say against each other.
+type backoff struct {
+	lines int
+	last  time.Duration
+	ends  time.Time // the last wait, at the soonest
+}
+
+// read takes in a line. A wait is twice as long as the one before, or begins anew behind a connection that was accepted;
+// and nothing is tried before its end, however slow the machine is.
+func (b *backoff) read(line string) error {
+	m := waiting.FindStringSubmatch(line)
+	if m == nil {
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, m[1])
+	if err != nil {
+		return err
+	}
+	wait, err := time.ParseDuration(m[2])
+	if err != nil {
+		return err
+	}
+	if first := 5 * time.Millisecond; wait != first && wait != min(2*b.last, maxBackoff) || at.Before(b.ends) {
+		return fmt.Errorf("no backing off from %s until %s: %s", b.last, b.ends, line)
+	}
+	b.lines, b.last, b.ends = b.lines+1, wait, at.Add(wait-time.Millisecond) // which the log cuts its times to
+	return nil
 }
 
 // starved is a server in a process with few descriptors, that lives until its input ends.
@@ -87,6 +114,7 @@ func starved(socket string) error {
 		Decider: deciderOf(table(policy.Enforce, policy.Enforce, policy.RFC)...), Peers: map[uint32]bool{uint32(os.Getuid()): true},
 		Log: slog.New(slog.NewTextHandler(os.Stdout, nil)),
 	})
+	srv.patience = time.Hour // no descriptor comes back before its client wants it to
 	fmt.Println("ready")
 	return srv.Serve(ctx, l)
 }
@@ -117,11 +145,14 @@ func TestOutOfDescriptors(t *testing.T) {
 	for range 80 { // twice as many as it can have; the rest waits in the backlog
 		held = append(held, d.dial(t))
 	}
-	waits := 0
-	for waits < 4 && lines.Scan() { // 5, 10, 20, 40 ms
-		if strings.Contains(lines.Text(), "cannot accept a connection, waiting") {
-			waits++
+	var waits backoff
+	for waits.lines < 4 && lines.Scan() {
+		if err := waits.read(lines.Text()); err != nil {
+			t.Fatal(err)
 		}
+	}
+	if waits.last != 40*time.Millisecond {
+		t.Errorf("%d lines tell of waiting, the last of %s; want 5, 10, 20 and 40 ms", waits.lines, waits.last)
 	}
 	for _, c := range held {
 		c.Close()
@@ -132,20 +163,16 @@ func TestOutOfDescriptors(t *testing.T) {
 		}
 	}
 	input.Close()
-	rest := 0
 	for lines.Scan() {
-		if strings.Contains(lines.Text(), "cannot accept") {
-			rest++
+		if err := waits.read(lines.Text()); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if err := child.Wait(); err != nil {
 		t.Error(err)
 	}
-	if waits < 4 || rest > 20 {
-		t.Errorf("%d and %d lines tell of waiting: no backing off", waits, rest)
-	}
 	usage := child.ProcessState.SysUsage().(*syscall.Rusage)
-	t.Logf("%d waits, %v of processor time", waits+rest, time.Duration(usage.Utime.Nano()+usage.Stime.Nano()))
+	t.Logf("%d waits, %v of processor time", waits.lines, time.Duration(usage.Utime.Nano()+usage.Stime.Nano()))
 }
 
 // idleCost opens idle connections and returns what each costs in octets of heap and stacks, and in goroutines.

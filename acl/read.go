@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -76,10 +77,10 @@ func (s *Server) release(buf *[]byte) {
 }
 
 // parse reads what came. A request that did not come whole is malformed.
-func parse(raw []byte, err error) (*policy.Request, error) {
+func parse(raw []byte, err error, patience time.Duration) (*policy.Request, error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, malformed("no empty line within %s", readDeadline)
+		return nil, malformed("no empty line within %s", patience)
 	case err != nil:
 		return nil, malformed("it could not be read to its end")
 	}

@@ -52,6 +52,7 @@ type Server struct {
 	settings   atomic.Pointer[Settings]
 	socket     string
 	bypass     string
+	patience   time.Duration // for a whole request; readDeadline
 	seats      chan struct{}
 	away       chan struct{}
 	conns      *conns
@@ -79,14 +80,15 @@ func NewServer(socket string, seats int, prover Prover, s *Settings) *Server {
 		seats = defaultSeats
 	}
 	srv := &Server{
-		socket: socket,
-		bypass: filepath.Join(filepath.Dir(socket), "bypass"),
-		seats:  make(chan struct{}, seats),
-		away:   make(chan struct{}, turnedAway),
-		conns:  newConns(prover),
-		ids:    newSequence(),
-		told:   make(map[string]told),
-		uid:    uint32(os.Getuid()),
+		socket:   socket,
+		bypass:   filepath.Join(filepath.Dir(socket), "bypass"),
+		patience: readDeadline,
+		seats:    make(chan struct{}, seats),
+		away:     make(chan struct{}, turnedAway),
+		conns:    newConns(prover),
+		ids:      newSequence(),
+		told:     make(map[string]told),
+		uid:      uint32(os.Getuid()),
 	}
 	srv.buffers.New = func() any { b := make([]byte, 0, 4<<10); return &b }
 	srv.Swap(s)
@@ -131,7 +133,7 @@ func pause(ctx context.Context, d time.Duration) {
 // admit gives a connection a seat, or tells it at once that there is none. Serve waits for the goroutines; each ends by
 // the deadline it sets.
 func (s *Server) admit(c *net.UnixConn) {
-	c.SetReadDeadline(time.Now().Add(readDeadline))
+	c.SetReadDeadline(time.Now().Add(s.patience))
 	peer, err := origin.PeerOf(c)
 	if err != nil || !s.settings.Load().Peers[peer.UID] {
 		s.counters.refused.Add(1)
@@ -218,7 +220,7 @@ func deepen(n int) byte {
 //go:noinline
 func (s *Server) judge(c *net.UnixConn, peer origin.Peer, raw []byte, err error) {
 	settings := s.settings.Load()
-	switch q, bad := parse(raw, err); {
+	switch q, bad := parse(raw, err, s.patience); {
 	case string(raw) == resetRequest:
 		c.Close()
 	case bad != nil:

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,41 +19,44 @@ import (
 	"eximpolicyd/policy"
 )
 
+// The clock stands still while a socket is waited for: no decision takes all its time because the machine is slow.
 func TestTheServerCountsWhatItHasDone(t *testing.T) {
-	d := open(t, 0, func(s *Settings) { s.Prove = true })
-	if diff := cmp.Diff(Stats{Stages: []StageStats{}, Rules: []RuleStats{}}, d.Stats()); diff != "" {
-		t.Errorf("before anything is asked:\n%s", diff)
-	}
-	forged := wire(overlay(ordinary, "helo_name=mx.example.org")...)
-	d.say(t, wire(ordinary...))
-	d.say(t, forged)
-	observe := *d.settings.Load()
-	observe.Decider = deciderOf(table(policy.Observe, policy.Enforce, policy.RFC)...)
-	d.Swap(&observe)
-	d.say(t, forged)
-	d.say(t, wire("protocol_state=CONNECT", "client_address=203.0.113.7"))
-	d.say(t, "helo")
-	d.say(t, "") // somebody looked whether we are there
-	d.say(t, "reset")
-	bypass := filepath.Join(filepath.Dir(d.path), "bypass")
-	if err := os.WriteFile(bypass, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d.say(t, forged)
-	want := Stats{
-		Stages: []StageStats{
-			{Stage: "CONNECT", Dunno: 1, Synthetic: 1, Budget: Budget(policy.Connect)},
-			{Stage: "RCPT", Dunno: 2, Deny: 1, Would: 1, Synthetic: 3, Budget: Budget(policy.RCPT)},
-		},
-		Rules:     []RuleStats{{Rule: "helo.H3", Hits: 2, Refused: 1, Would: 1}},
-		Malformed: 1, Bypassed: 1, Bypass: bypass,
-	}
-	if diff := cmp.Diff(want, d.Stats()); diff != "" {
-		t.Error(diff)
-	}
-	if n := want.Stages[1].Decisions(); n != 3 {
-		t.Errorf("%d decisions", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		d := open(t, 0, func(s *Settings) { s.Prove = true })
+		if diff := cmp.Diff(Stats{Stages: []StageStats{}, Rules: []RuleStats{}}, d.Stats()); diff != "" {
+			t.Errorf("before anything is asked:\n%s", diff)
+		}
+		forged := wire(overlay(ordinary, "helo_name=mx.example.org")...)
+		d.say(t, wire(ordinary...))
+		d.say(t, forged)
+		observe := *d.settings.Load()
+		observe.Decider = deciderOf(table(policy.Observe, policy.Enforce, policy.RFC)...)
+		d.Swap(&observe)
+		d.say(t, forged)
+		d.say(t, wire("protocol_state=CONNECT", "client_address=203.0.113.7"))
+		d.say(t, "helo")
+		d.say(t, "") // somebody looked whether we are there
+		d.say(t, "reset")
+		bypass := filepath.Join(filepath.Dir(d.path), "bypass")
+		if err := os.WriteFile(bypass, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d.say(t, forged)
+		want := Stats{
+			Stages: []StageStats{
+				{Stage: "CONNECT", Dunno: 1, Synthetic: 1, Budget: Budget(policy.Connect)},
+				{Stage: "RCPT", Dunno: 2, Deny: 1, Would: 1, Synthetic: 3, Budget: Budget(policy.RCPT)},
+			},
+			Rules:     []RuleStats{{Rule: "helo.H3", Hits: 2, Refused: 1, Would: 1}},
+			Malformed: 1, Bypassed: 1, Bypass: bypass,
+		}
+		if diff := cmp.Diff(want, d.Stats()); diff != "" {
+			t.Error(diff)
+		}
+		if n := want.Stages[1].Decisions(); n != 3 {
+			t.Errorf("%d decisions", n)
+		}
+	})
 }
 
 func TestEveryActionIsCountedForItself(t *testing.T) {
@@ -102,8 +106,13 @@ func TestADecisionThatTakesAllItsTimeOrLacksAFactIsCounted(t *testing.T) {
 	defer theirs.Close()
 	synctest.Test(t, func(t *testing.T) {
 		settings := *d.settings.Load()
+		w := &witness{}
+		settings.Observer = w
 		settings.Decider = deciderOf(watcher(atRCPT, func(*policy.Request, *policy.Facts) { time.Sleep(Budget(policy.RCPT)) }))
 		d.decide(ours, &settings, origin.Peer{}, rcpt(t), 100, false)
+		if !slices.Equal(w.took, []time.Duration{Budget(policy.RCPT)}) {
+			t.Errorf("an observer is told that it took %v", w.took)
+		}
 	})
 	d.counters.count(&Decision{Stage: policy.RCPT, Degraded: true}, false)
 	if got := d.Stats(); len(got.Stages) != 1 || got.Stages[0].Overrun != 1 || got.Stages[0].Degraded != 1 {
@@ -135,14 +144,13 @@ func pair(t *testing.T) (a, b *net.UnixConn) {
 type witness struct {
 	mu   sync.Mutex
 	seen []string
+	took []time.Duration
 }
 
 func (w *witness) Observe(d *Decision, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if took <= 0 || took > Budget(d.Stage) {
-		w.seen = append(w.seen, "took "+took.String())
-	}
+	w.took = append(w.took, took)
 	w.seen = append(w.seen, d.Stage.String()+" "+d.Action.String()+" "+d.Rule)
 }
 
@@ -152,6 +160,7 @@ func TestAnObserverIsToldOfEachDecisionAndOfNothingElse(t *testing.T) {
 	d.say(t, "hello")
 	d.say(t, "reset")
 	d.say(t, wire("protocol_state=CONNECT", "client_address=203.0.113.7"))
+	awaitSeats(t, d, 0) // an observer hears after Exim
 	d.say(t, wire(overlay(ordinary, "helo_name=mx.example.org")...))
 	bypass := filepath.Join(filepath.Dir(d.path), "bypass")
 	if err := os.WriteFile(bypass, nil, 0o600); err != nil {
@@ -165,7 +174,7 @@ func TestAnObserverIsToldOfEachDecisionAndOfNothingElse(t *testing.T) {
 	unobserved.Observer = nil
 	d.Swap(&unobserved)
 	d.say(t, wire(ordinary...))
-	awaitSeats(t, d, 0) // an observer hears after Exim
+	awaitSeats(t, d, 0)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if diff := cmp.Diff([]string{"CONNECT dunno ", "RCPT deny helo.H3"}, w.seen); diff != "" {
