@@ -48,7 +48,15 @@ func (s *Site) AwaitLog(text string) (string, error) {
 	return s.Mainlog(), err
 }
 
-// AwaitDelivered returns when a local user has n messages.
+// AwaitDelivered returns when a local user has n messages, the last one whole.
 func (s *Site) AwaitDelivered(user string, n int) error {
-	return Await("mail for "+user, func() bool { return s.Delivered(user) >= n })
+	return Await("mail for "+user, func() bool { box := s.Mailbox(user); return messages(box) >= n && whole(box) })
+}
+
+// whole reports whether the last message of an mbox file is there to its end: appendfile writes the first line, then the
+// message, then an empty line.
+func whole(mbox string) bool {
+	last := mbox[max(strings.LastIndex("\n"+mbox, "\nFrom "), 0):]
+	_, body, _ := strings.Cut(last, "\n\n")
+	return body != "" && strings.HasSuffix(last, "\n\n")
 }
