@@ -45,12 +45,11 @@ func clientOf(c *mainlog.Connection, o *Options) (k client) {
 
 // greets says what the client greets with from now on. None is shown for an address literal that is the client's own, too.
 func (k *client) greets(name string) {
-	q := policy.Request{}
+	k.name, k.helo = name, policy.Maybe[string]{}
 	if name != "" {
-		q.HELO = policy.Known(mainlog.Unescape(name))
+		k.helo = policy.Known(mainlog.Unescape(name))
 	}
-	q.Settle()
-	k.name, k.helo, k.greeting = name, q.HELO, q.Greeting
+	k.greeting = policy.ParseHELO(k.helo.Value)
 }
 
 // logsIn says as whom the client is logged in, or that it is not.
