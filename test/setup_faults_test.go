@@ -284,9 +284,9 @@ func faultsBefore() []seeded {
 	}
 }
 
-// nameless is what setup said without what is another each time: its private folder, and an id of Exim's.
+// nameless is what setup said without what is another each time: its private folder, an id and a time of Exim's.
 func (h *host) nameless(said string) string {
-	return regexp.MustCompile(`eximpolicyd-setup-\d+|\b\w{6}-\w{6}-\w\w\b`).ReplaceAllString(said, "N")
+	return regexp.MustCompile(`eximpolicyd-setup-\d+|\b\w{6}-\w{6,11}-\w{2,4}\b|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`).ReplaceAllString(said, "N")
 }
 
 func TestEveryFaultThatIsThereBeforeSetupLeavesEveryFileAsItWas(t *testing.T) {
