@@ -197,8 +197,9 @@ func TestSystemdsOwnActivatorStartsTheDaemon(t *testing.T) {
 		t.Error(err)
 	} else {
 		answers(t, path)
-		if !strings.Contains(log.String(), fmt.Sprintf("listens on %s\n", path)) {
-			t.Error(log.String())
+		said := func() bool { return strings.Contains(log.String(), fmt.Sprintf("listens on %s\n", path)) }
+		if err := rig.Await("what the daemon says of its socket", said); err != nil { // it comes through a pipe, behind the answer
+			t.Error(err, log.String())
 		}
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
