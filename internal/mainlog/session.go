@@ -11,7 +11,8 @@ import (
 // connections in the order in which they began. It is for one goroutine.
 //
 // Bound: maxOpen connections and about maxHeld octets; then the oldest is yielded as it is, and what comes later of it is a
-// connection of its own, as is what comes after the first maxEntries of one: nothing that a log tells is passed over. An entry of one that was forgotten is never added to another address's.
+// connection of its own, as is what comes after the first maxEntries of one: nothing that a log tells is passed over. An entry
+// of one that was forgotten is never added to another address's.
 type Sessions struct {
 	next  func() (*Event, error)
 	pause time.Duration

@@ -30,7 +30,7 @@ func (j *judge) tells(c *course) {
 	j.ask.greet()
 }
 
-// said returns what the log tells of the client beside an act: its greeting and as whom it is logged in, and whether it is of an act that is
+// said returns what the log tells of the client beside an act, its greeting and as whom it is logged in, and whether the act is
 // judged by them.
 func (c *course) said(n int) (helo, as string, judged bool) {
 	switch a := &c.acts[n]; a.what {

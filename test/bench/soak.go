@@ -57,6 +57,9 @@ func soak(ctx context.Context, b *bench, long time.Duration) (rows []row, err er
 	if err != nil {
 		return nil, errors.Join(err, errors.New(d.said.String()))
 	}
+	if c.first != nil {
+		progress("without an answer:", c.first.Error())
+	}
 	after, err := d.rest(ctx)
 	if err != nil {
 		return nil, err

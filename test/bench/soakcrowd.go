@@ -29,10 +29,22 @@ type crowd struct {
 	to    *unix.SockaddrUnix
 	names []string
 	next  atomic.Uint32 // client that was never seen
+	toll                // of all, when drive has returned
+}
 
-	answered, unanswered, fresh, broken int // when drive has returned
+// toll is what came of asking.
+type toll struct {
+	answered, unanswered, fresh, broken int
 	times                               []time.Duration
-	first                               error // why the first one had none
+	first                               error // why the first had no answer
+}
+
+func (t *toll) add(o *toll) {
+	t.answered, t.unanswered, t.fresh, t.broken = t.answered+o.answered, t.unanswered+o.unanswered, t.fresh+o.fresh, t.broken+o.broken
+	t.times = append(t.times, o.times...)
+	if t.first == nil {
+		t.first = o.first
+	}
 }
 
 func newCrowd(socket string) (*crowd, error) {
@@ -44,11 +56,9 @@ func newCrowd(socket string) (*crowd, error) {
 type caller struct {
 	*crowd
 	client
-	rand                                *rand.Rand
-	reply                               []byte
-	answered, unanswered, fresh, broken int
-	times                               []time.Duration
-	first                               error
+	rand  *rand.Rand
+	reply []byte
+	toll  // its own
 }
 
 // each has so many callers do something at once.
@@ -103,11 +113,7 @@ func (c *crowd) drive(ctx context.Context, long time.Duration, look func() error
 		}
 	})
 	for _, a := range all {
-		c.answered, c.unanswered, c.fresh, c.broken = c.answered+a.answered, c.unanswered+a.unanswered, c.fresh+a.fresh, c.broken+a.broken
-		c.times = append(c.times, a.times...)
-		if c.first == nil {
-			c.first = a.first
-		}
+		c.add(&a.toll)
 	}
 	return errors.Join(err, <-failed)
 }
