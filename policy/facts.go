@@ -156,8 +156,15 @@ func contains(list []netip.Addr, a netip.Addr) bool {
 	return false
 }
 
-// canonical lowers a name and removes one trailing dot. It allocates only when there is something to lower.
-func canonical(name string) string { return lower(strings.TrimSuffix(name, ".")) }
+// canonical lowers a name and removes the dot that may end it (RFC 1034 3.1). Two dots end no name and stay, so that what
+// is canonical once is so for good: a request written down and read again is the same one. It allocates only when there is
+// something to lower.
+func canonical(name string) string {
+	if !strings.HasSuffix(name, "..") {
+		name = strings.TrimSuffix(name, ".")
+	}
+	return lower(name)
+}
 
 // lower lowers ASCII letters only, as DNS and SMTP compare names (RFC 4343). Unicode's lower case of the Kelvin sign is
 // an ASCII k, and an 8-bit greeting would pass for a name of ours.

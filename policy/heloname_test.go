@@ -16,13 +16,13 @@ func TestParseHELO(t *testing.T) {
 	}{
 		{"nothing", "", HELOName{}},
 		{"a dot", ".", HELOName{HELODomain, "", netip.Addr{}, "an empty name", false}},
-		{"two dots", "..", HELOName{HELODomain, ".", netip.Addr{}, "an empty label", false}},
+		{"two dots", "..", HELOName{HELODomain, "..", netip.Addr{}, "an empty label", false}},
 		{"a blank", " ", HELOName{HELODomain, " ", netip.Addr{}, chars, false}},
 		{"octal", "0177.0.0.1", HELOName{HELODomain, "0177.0.0.1", netip.Addr{}, digits, false}},
 		{"hexadecimal", "0x7f.0.0.1", HELOName{HELODomain, "0x7f.0.0.1", netip.Addr{}, "", false}},
 		{"three numbers", "1.2.3", HELOName{HELODomain, "1.2.3", netip.Addr{}, digits, false}},
 		{"one number", "3221225985", HELOName{HELODomain, "3221225985", netip.Addr{}, digits, false}},
-		{"an address with two trailing dots", "192.0.2.1..", HELOName{HELODomain, "192.0.2.1.", netip.Addr{}, "an empty label", false}},
+		{"an address with two trailing dots", "192.0.2.1..", HELOName{HELODomain, "192.0.2.1..", netip.Addr{}, "an empty label", false}},
 		{"a zone", "fe80::1%eth0", HELOName{HELODomain, "fe80::1%eth0", netip.Addr{}, chars, false}},
 		{"a literal with a zone", "[IPv6:fe80::1%eth0]", HELOName{HELOLiteral, "[ipv6:fe80::1%eth0]", netip.Addr{}, noAddress, false}},
 		{"a literal with the tag twice", "[IPv6:IPv6:2001:db8::a]", HELOName{HELOLiteral, "[ipv6:ipv6:2001:db8::a]", netip.Addr{}, noAddress, false}},
@@ -148,13 +148,10 @@ func checkDomain(t *testing.T, h HELOName) {
 	if legal != (h.Fault == "") || h.Address.IsValid() || h.Underscore != (legal && strings.Contains(h.Name, "_")) {
 		t.Fatalf("%+v, but legal: %v", h, legal)
 	}
-	if IsHostname(h.Name) != legal && !strings.HasSuffix(h.Name, ".") {
+	if IsHostname(h.Name) != legal {
 		t.Fatalf("%q is a host name: %v", h.Name, !legal)
 	}
-	if h.Name == "" || strings.HasSuffix(h.Name, ".") { // one of two dots was removed, the next round would remove the other
-		return
-	}
-	if again := ParseHELO(h.Name); again != h {
+	if again := ParseHELO(h.Name); h.Name != "" && again != h {
 		t.Fatalf("%+v, and again %+v", h, again)
 	}
 }
