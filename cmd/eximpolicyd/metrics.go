@@ -20,6 +20,7 @@ import (
 	"eximpolicyd/internal/config"
 	"eximpolicyd/internal/control"
 	"eximpolicyd/internal/metrics"
+	"eximpolicyd/rbl"
 )
 
 // figures are the daemon's metrics and where they are served. That they are not is no reason not to answer Exim: it stands
@@ -48,6 +49,13 @@ func (s *server) newFigures() (*figures, error) {
 	f.server = metrics.Server{Metrics: f.Metrics, Log: s.log.Load}
 	f.reloaded(true)
 	return f, nil
+}
+
+// Ended takes a question to the DNS that has ended; nil, as smtp has it, counts none.
+func (f *figures) Ended(o rbl.Outcome, took time.Duration) {
+	if f != nil {
+		f.Metrics.Ended(o, took)
+	}
 }
 
 // begin serves what the two know where the configuration says.
