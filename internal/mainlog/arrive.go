@@ -26,27 +26,26 @@ func arrival(e *Event, s string) bool {
 	}
 }
 
-// arrivalTail reads all tags of an arrival after its host. An arrival has a protocol.
+// arrivalTail reads all tags of an arrival after its host. An arrival has a protocol, and no words but tags and flags; of one that
+// has, like a login with a blank in it, the rest is read all the same.
 func arrivalTail(e *Event, s string) bool {
-	for {
+	for known := true; ; {
 		s = tags(e, s)
 		switch {
 		case s == "":
-			return e.Protocol != ""
+			return known && e.Protocol != ""
 		case strings.HasPrefix(s, "from "):
 			n := addressEnd(s[5:], ' ')
 			s = s[5+n:]
 		case strings.HasPrefix(s, "for "):
 			e.For = s[4:]
-			return e.Protocol != ""
-		default: // K, L, L-, DS, PRDR, TFO and whatever a later Exim adds
+			return known && e.Protocol != ""
+		default: // K, L, L-, L., L.-, L*, DS, PRDR, TFO and whatever a later Exim adds
 			n := strings.IndexByte(s, ' ')
 			if n < 0 {
 				n = len(s)
 			}
-			if !isFlag(s[:n]) {
-				return false
-			}
+			known = known && isFlag(s[:n])
 			s = s[n:]
 		}
 	}
@@ -56,7 +55,7 @@ const maxFlag = 12 // characters of a tag without a value; the longest known has
 
 func isFlag(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '*' {
+		if c := s[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '*' && c != '.' {
 			return false
 		}
 	}
