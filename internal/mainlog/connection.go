@@ -207,10 +207,13 @@ func (c *Connection) add(e *Event) {
 	}
 }
 
-// ends reports whether an entry is the last of its connection.
-func ends(e *Event) bool {
-	switch e.Kind {
-	case Closed, Dropped, Lost, TimedOut, NoMail, Refused, ConnectRejected:
+// ends reports whether nothing that a client does comes after an entry of its connection.
+func ends(e *Event) bool { return closes(e.Kind) || e.Kind == Refused || e.Kind == ConnectRejected }
+
+// closes reports whether an entry tells how a connection ended. There may be two: that it was closed, and that there was no MAIL.
+func closes(k Kind) bool {
+	switch k {
+	case Closed, Dropped, Lost, TimedOut, NoMail:
 		return true
 	}
 	return false

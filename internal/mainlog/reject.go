@@ -31,8 +31,8 @@ func verdict(e *Event, s string) bool {
 	case strings.HasPrefix(s, "dropped by '"): // a log_message that many copy
 		e.Kind = Dropped
 		return e.because(after(s, "ACL"))
-	case strings.HasPrefix(s, "incomplete transaction ("):
-		e.Kind = Lost
+	case strings.HasPrefix(s, "incomplete transaction ("): // by RSET, QUIT, a new greeting: how the connection ends is told apart
+		e.Kind = Noted
 		return true
 	}
 	return false

@@ -169,10 +169,13 @@ func (s *Sessions) remote(e *Event) {
 	case e.Port != 0:
 		key.port, by = e.Port, ByPort
 	case e.PID != 0:
+		if e.Kind == Opened && e.Reason != "" {
+			return // counted by the daemon, in its own process: that of the connection is still to come
+		}
 		key.pid, by = e.PID, ByPID
 	}
 	b := s.open[key]
-	if b != nil && (b.ended || b.Entries == maxEntries || between(b.Ended, e.Time) > s.patience(b) || e.Kind == Opened && by != ByAddress ||
+	if b != nil && (b.ended && !closes(e.Kind) || b.Entries == maxEntries || between(b.Ended, e.Time) > s.patience(b) || e.Kind == Opened && by != ByAddress ||
 		by == ByAddress && (between(b.Began, e.Time) > maxLong || e.Server.IsValid() && b.Server.IsValid() && e.Server != b.Server)) {
 		s.leave(b)
 		b = nil

@@ -68,6 +68,24 @@ func TestEntriesMakeTheConnectionsThatTheyCameOf(t *testing.T) {
 			"192.0.2.1:1001 by port 00:00-00:00 helo= end=no MAIL in connection good=0 unknown=0 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
 			"192.0.2.1:1001 by port 00:01-00:01 helo=a end=unknown good=0 unknown=1 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
 		}},
+		{"by port: what is told of an end twice, and what is none", []string{
+			`13:00:00 H=(a) [192.0.2.1]:1001 F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+			`13:00:01 H=(a) [192.0.2.1]:1001 incomplete transaction (RSET) from <x@y> for u@example.net`,
+			`13:00:02 H=(a) [192.0.2.1]:1001 F=<x@y> rejected RCPT <u2@example.net>: Unrouteable address`,
+			`13:00:03 SMTP connection from (a) [192.0.2.1]:1001 closed by QUIT`,
+			`13:00:03 no MAIL in SMTP connection from (a) [192.0.2.1]:1001 D=3s C=EHLO,QUIT`,
+		}, []string{
+			"192.0.2.1:1001 by port 00:00-00:03 helo=a end=no MAIL in connection good=0 unknown=2 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
+		}},
+		{"by process: the daemon's tells of a beginning", []string{
+			`13:00:01 [10] SMTP connection from [192.0.2.1] (TCP/IP connection count = 1)`,
+			`13:00:02 [11] H=(a) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
+			`13:00:03 [12] SMTP connection from [192.0.2.1]`,
+			`13:00:04 [12] SMTP connection from [192.0.2.1] lost D=1s`,
+		}, []string{
+			"192.0.2.1:0 by process 00:02-00:02 helo=a end=unknown good=0 unknown=1 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
+			"192.0.2.1:0 by process 00:03-00:04 helo= end=connection lost good=0 unknown=0 relay=0 deferred=0 refused=0 logins=0 doubtful=0",
+		}},
 		{"by process", []string{
 			`13:00:02 [11] H=(a) [192.0.2.1] F=<x@y> rejected RCPT <u1@example.net>: Unrouteable address`,
 			`13:00:03 [12] H=(b) [192.0.2.1] F=<x@y> temporarily rejected RCPT <u2@example.net>: later`,
