@@ -2,8 +2,8 @@ package mainlog
 
 import "strings"
 
-// delivery reads what follows "=> ", "** " or another arrow: the address, "<original>" where it was another, the tags of
-// the transport, and for a failure its reason. The tags' host is the remote one, no client of ours.
+// delivery reads what follows "=> ", "** " or another arrow: the address, "(parents) <original>" where it was another, the tags
+// of the transport, and for a failure its reason. The tags' host is the remote one, no client of ours.
 func delivery(e *Event, kind Kind, s string) bool {
 	e.Kind = kind
 	n := 0
@@ -17,6 +17,9 @@ func delivery(e *Event, kind Kind, s string) bool {
 	}
 	e.Recipient = strings.TrimSuffix(s[:n], ":")
 	rest := strings.TrimPrefix(s[n:], " ")
+	if strings.HasPrefix(rest, "(") { // +all_parents: those between it and where it was
+		rest = strings.TrimPrefix(rest[strings.Index(rest, ") <")+1:], " ")
+	}
 	if strings.HasPrefix(rest, "<") {
 		n := addressEnd(rest, '>')
 		e.Original = rest[1:min(n, len(rest))]

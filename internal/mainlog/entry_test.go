@@ -121,6 +121,7 @@ var entryCases = []struct{ text, want string }{
 	{`SMTP connection from (a) [192.0.2.1] D=3s closed by QUIT`, `connection closed by QUIT: client=192.0.2.1 helo=a reason=closed by QUIT`},
 	{`Connection from [192.0.2.1]:9 refused: too many connections`, `connection refused: client=192.0.2.1 port=9 reason=refused: too many connections`},
 	{`1xVTqX-0005xq-2c => user <user@example.net> R=local_user T=maildir`, `delivered: id=1xVTqX-0005xq-2c to=user was=user@example.net`},
+	{`1xVTqX-0005xq-2c => usery (c@example.net, b@example.net) <a@example.net> R=local_user T=maildir`, `delivered: id=1xVTqX-0005xq-2c to=usery was=a@example.net`},
 	{`1xVTqX-0005xq-2c => a@b.example R=dnslookup T=remote_smtp H=mx.b.example [192.0.2.9]:25 DN="CN=x C=\"y" C="250 \"ok\" H=[192.0.2.8]"`, `delivered: id=1xVTqX-0005xq-2c to=a@b.example host=mx.b.example [192.0.2.9]:25 response=250 \"ok\" H=[192.0.2.8]`},
 	{`1xVTqX-0005xq-2c => a <a@b.example> R=local_user T=maildir_home C="250 ok"`, `delivered: id=1xVTqX-0005xq-2c to=a was=a@b.example`},
 	{`1xVTqX-0005xq-2c ** a@b.example R=dnslookup T=remote_smtp H=mx.b.example [192.0.2.9] DN="CN=x: y": SMTP error from remote mail server after end of data: 554 no`,
