@@ -15,7 +15,7 @@
 //
 // The text, after Exim's sources (host_and_ident, add_host_info_for_log, smtp_handle_acl_fail, receive.c):
 //
-//	subject  = "H=" host tags | "U=" login tags | tags
+//	subject  = [" DS"] "H=" host tags | "U=" login tags | tags
 //	host     = "[" address "]" [":" port]
 //	         | "(" helo ") [" address "]" [":" port]
 //	         | name " [" ...               the HELO is the same as the confirmed name

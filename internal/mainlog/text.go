@@ -65,6 +65,9 @@ func ofClient(e *Event, s string) bool {
 	if s == "" {
 		return false
 	}
+	if strings.HasPrefix(s, " DSH=") { // +dnssec: the name of the host is signed
+		s = s[len(" DS"):]
+	}
 	if s[0] == 'H' && strings.HasPrefix(s, "H=") {
 		return hosted(e, s[2:], lastOne, verdict)
 	}
