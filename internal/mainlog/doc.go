@@ -18,7 +18,7 @@
 //	subject  = [" DS"] "H=" host tags | "U=" login tags | tags
 //	host     = "[" address "]" [":" port]
 //	         | "(" helo ") [" address "]" [":" port]
-//	         | name " [" ...               the HELO is the same as the confirmed name
+//	         | name " [" ...               the HELO is the same as the confirmed name, or the address in brackets
 //	         | name " (" helo ") [" ...
 //	tags     = " I=[address]:port" " U=ident" " Ci=n" " X=cipher" " CV=no" ` DN="..."` " F=<sender>" " A=auth:login" ...
 //	arrival  = id ("<=" | "(=") sender [R=id] ["H=" host] tags [`T="subject"`] ["from <sender>"] ["for" recipients]
