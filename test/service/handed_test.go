@@ -18,18 +18,23 @@ import (
 // answers wants that a socket is answered.
 func answers(t *testing.T, path string) {
 	t.Helper()
+	if err := answer(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answer asks once, and wants the right answer.
+func answer(path string) error {
 	c, err := dial(path)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer c.Close()
 	raw, action := request(1)
 	if _, err := c.Write(raw); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := hear(c, action); err != nil {
-		t.Fatal(err)
-	}
+	return hear(c, action)
 }
 
 // status asks the administrator's socket.
