@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 func topCommand() *cobra.Command {
 	a := &admin{}
 	var interval time.Duration
-	var once bool
+	var once, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "watch what the running daemon decides",
@@ -22,9 +23,12 @@ block lists do, who was banned last and who comes most, and the last decisions, 
 q quits, p pauses, tab and 1 to 4 choose what is looked at, the arrows scroll, ? shows all keys. While the daemon is away, what
 was last seen stays, and it is asked again and again.
 
-Where the output is no terminal, or with --once, it is printed once as text, with what was counted since the daemon was started.`,
+Where the output is no terminal, or with --once, it is printed once as text, with what was counted since the daemon was started.
+
+--json prints it once too: the status as status --json has it, the newest 200 bans as ban list has them, and what is shown of the
+last 256 decisions, in the words of explain --json; the newest first.`,
 		Example: `  eximpolicyd top
-  eximpolicyd top --once`,
+  eximpolicyd top --json | jq '.decisions[] | select(.action == "deny") | .client'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if interval < top.Shortest || interval > top.Longest {
@@ -43,6 +47,9 @@ Where the output is no terminal, or with --once, it is printed once as text, wit
 				return err
 			}
 			out := cmd.OutOrStdout()
+			if asJSON {
+				return json.NewEncoder(out).Encode(first)
+			}
 			if once || !isTerminal(out) || os.Getenv("TERM") == "dumb" {
 				return top.Print(out, first)
 			}
@@ -56,5 +63,6 @@ Where the output is no terminal, or with --once, it is printed once as text, wit
 	a.flags(cmd)
 	cmd.Flags().DurationVar(&interval, "interval", time.Second, "how long to wait between two questions")
 	cmd.Flags().BoolVar(&once, "once", false, "print it once, as text")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print it once, as a JSON object")
 	return cmd
 }

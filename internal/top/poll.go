@@ -17,29 +17,29 @@ const (
 	bansRest = 20  // times as long as it took to hear of all bans until they are asked for again: up to a million lines
 )
 
-// Snapshot is what a daemon said at a time.
+// Snapshot is what a daemon said at a time, in the words of top --json.
 type Snapshot struct {
-	At        time.Time
-	Status    control.Status
-	Bans      []control.Ban // the newest first
-	Decisions []Decision    // the newest first
+	At        time.Time      `json:"at"`
+	Status    control.Status `json:"status"`
+	Bans      []control.Ban  `json:"bans"`      // the newest first; none is [], not null
+	Decisions []Decision     `json:"decisions"` // likewise
 }
 
-// Decision is what is shown of an acl.Explanation.
+// Decision is what is shown of an acl.Explanation, in its words.
 type Decision struct {
 	ID        string     `json:"id"`
 	Time      time.Time  `json:"time"`
 	Stage     string     `json:"stage"`
 	Client    netip.Addr `json:"client,omitzero"` // none: this machine
 	Action    string     `json:"action"`
-	Rule      string     `json:"rule"`
-	Would     string     `json:"would"`
-	Reason    string     `json:"reason"`
+	Rule      string     `json:"rule,omitempty"`
+	Would     string     `json:"would,omitempty"`
+	Reason    string     `json:"reason,omitempty"`
 	Mark      bool       `json:"mark"`
 	Synthetic bool       `json:"synthetic"`
 	Degraded  bool       `json:"degraded"`
 	Inputs    struct {
-		HELO string `json:"helo_name"`
+		HELO string `json:"helo_name,omitempty"`
 	} `json:"inputs"`
 }
 
@@ -58,7 +58,7 @@ func (p *Poller) Poll(socket string) (Snapshot, error) {
 	if p.Now != nil {
 		now = p.Now
 	}
-	s := Snapshot{At: now()}
+	s := Snapshot{At: now().UTC(), Decisions: []Decision{}}
 	if err := control.Ask(socket, control.Request{Request: control.Stands}, &s.Status); err != nil {
 		return Snapshot{}, err
 	}
@@ -73,7 +73,7 @@ func (p *Poller) Poll(socket string) (Snapshot, error) {
 	slices.Reverse(s.Decisions)
 	p.asked = true
 	if start := now(); !start.Before(p.rest) {
-		var newest []control.Ban
+		newest := []control.Ban{}
 		err := control.Each(socket, control.Request{Request: control.Bans}, func(b control.Ban) { newest = keep(newest, b) })
 		if lost(err) {
 			return Snapshot{}, err

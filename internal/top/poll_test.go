@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"testing"
 	"time"
@@ -119,6 +120,42 @@ func TestADaemonWithoutAMemoryOrDecisionsIsShownAllTheSame(t *testing.T) {
 	s, err := new(Poller).Poll(socket)
 	if err != nil || len(s.Bans)+len(s.Decisions) != 0 || len(s.Status.Faults) != 1 {
 		t.Errorf("%v: %+v", err, s)
+	}
+}
+
+func TestWhatIsShownOfADecisionIsInTheWordsOfExplain(t *testing.T) {
+	line, err := json.Marshal(acl.Explanation{
+		ID: "1xWDej0001", Time: noon, Stage: "RCPT", Client: netip.MustParseAddr("203.0.113.7"), Action: "dunno", Rule: "helo.H3", Would: "deny",
+		Reason: "ours", Mark: true, Synthetic: true, Degraded: true, Inputs: map[string]string{"helo_name": "mx.example.org"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d Decision
+	if err := json.Unmarshal(line, &d); err != nil {
+		t.Fatal(err)
+	}
+	if v := reflect.ValueOf(d); v.NumField() == 0 {
+		t.Fatal("nothing is shown")
+	} else {
+		for i := range v.NumField() {
+			if v.Field(i).IsZero() {
+				t.Errorf("%s is no word of explain", v.Type().Field(i).Name)
+			}
+		}
+	}
+	said, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown, all map[string]any
+	if err := errors.Join(json.Unmarshal(said, &shown), json.Unmarshal(line, &all)); err != nil {
+		t.Fatal(err)
+	}
+	for word, value := range shown {
+		if !reflect.DeepEqual(value, all[word]) {
+			t.Errorf("%s is %v, and explain says %v", word, value, all[word])
+		}
 	}
 }
 
