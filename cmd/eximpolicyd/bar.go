@@ -26,7 +26,7 @@ type bar struct {
 // newBar makes one for files, each of which becomes an input by as; "-" is standard input, of which nobody knows the length.
 func newBar(w io.Writer, files []string, as func(string) mainlog.Input) *bar {
 	b := &bar{}
-	show := isTerminal(w)
+	show := isTerminal(w) && os.Getenv("TERM") != "dumb"
 	for _, name := range files {
 		in := as(name)
 		if info, err := os.Stat(name); err == nil && name != "-" {
@@ -60,33 +60,47 @@ func (f barFile) Read(p []byte) (int, error) {
 }
 
 const (
-	barWidth = 40
-	barStep  = 200 * time.Millisecond
+	barWidth     = 40 // of the bar, where there is room
+	barNarrowest = 10
+	barStep      = 200 * time.Millisecond
+	clearLine    = "\r\x1b[K"
 )
 
-// draw writes the line again and again.
+// draw writes the line again and again, as wide as the terminal is then.
 func (b *bar) draw(w io.Writer) {
 	tick := time.NewTicker(barStep)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			fmt.Fprint(w, barLine(b.read.Load(), b.all))
+			fmt.Fprint(w, clearLine, barLine(b.read.Load(), b.all, columns(w)))
 		case <-b.stop:
-			fmt.Fprint(w, "\r\x1b[K")
+			fmt.Fprint(w, clearLine)
 			return
 		}
 	}
 }
 
-// barLine writes where the bar is. The starts of rotated files are read twice, for their order.
-func barLine(read, all int64) string {
-	if all == 0 {
-		return fmt.Sprintf("\r%d MB", read>>20)
+// barLine writes where the bar is in less than so many columns: in the last one some terminals begin a new line. What has no room
+// is left out, the bar first. The starts of rotated files are read twice, for their order.
+func barLine(read, all int64, columns int) string {
+	text := fmt.Sprintf("%d MB", read>>20)
+	if all > 0 {
+		part := min(float64(read)/float64(all), 1)
+		percent := fmt.Sprintf("%3.0f%%", 100*part)
+		text = fmt.Sprintf("%s of %d MB", percent, all>>20)
+		if width := min(columns-len("[] ")-len(text)-1, barWidth); width >= barNarrowest {
+			full := int(part * float64(width))
+			return fmt.Sprintf("[%s%s] %s", strings.Repeat("#", full), strings.Repeat(" ", width-full), text)
+		}
+		if len(text) >= columns {
+			text = percent
+		}
 	}
-	part := min(float64(read)/float64(all), 1)
-	full := int(part * barWidth)
-	return fmt.Sprintf("\r[%s%s] %3.0f%% of %d MB", strings.Repeat("#", full), strings.Repeat(" ", barWidth-full), 100*part, all>>20)
+	if len(text) >= columns {
+		return ""
+	}
+	return text
 }
 
 // Close removes the bar.

@@ -19,6 +19,16 @@ func isTerminal(w io.Writer) bool {
 	return err == nil
 }
 
+// columns returns how wide a terminal is, 80 if it does not say.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+			return int(size.Col)
+		}
+	}
+	return 80
+}
+
 // legible makes a message fit for a terminal: names of files, and what others wrote, may be in it. Its lines stay lines.
 func legible(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -48,13 +48,15 @@ func terminal(ts *testscript.TestScript, _ bool, args []string) {
 			break
 		}
 	}
+	if err == nil {
+		err = s.end()
+	}
 	if err != nil {
 		cmd.Process.Kill()
 	}
-	ended := s.end()
 	failed := cmd.Wait()
 	ts.Check(os.WriteFile(ts.MkAbs("screen"), s.all, 0o600))
-	if err = errors.Join(err, ended); err != nil {
+	if err != nil {
 		ts.Fatalf("%v; the last that was written:\n%q", err, s.all[max(0, len(s.all)-2000):])
 	}
 	if got := cmd.ProcessState.ExitCode(); got != want {
