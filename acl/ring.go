@@ -45,6 +45,13 @@ func (r *Ring) Limit(octets int) {
 	r.shrink()
 }
 
+// Octets returns how many it takes, and how many it may.
+func (r *Ring) Octets() (n, most int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.octets, r.most()
+}
+
 // most is how many octets there may be. The lock is held.
 func (r *Ring) most() int { return cmp.Or(r.limit, RingOctets) }
 

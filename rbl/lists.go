@@ -170,6 +170,9 @@ func (l *Lists) Text(ctx context.Context, subject string, a *Answer) string {
 	return a.Zone.hide(l.resolver.Lookup(ctx, name, dns.TypeTXT).Text) // printable ASCII
 }
 
+// Remembered returns of how many clients it is known what the zones said, and of how many it may be.
+func (l *Lists) Remembered() (n, most int) { return l.addresses.rows.count() }
+
 // States returns the health of each zone, in the order of the zones.
 func (l *Lists) States() []ZoneHealth {
 	states := make([]ZoneHealth, len(l.watches))

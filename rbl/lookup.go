@@ -79,6 +79,18 @@ func size(k asked, v answered) int {
 	return n
 }
 
+// Remembered returns how many octets the answers of Lookup take that are remembered, and how many they may.
+func (r *Resolver) Remembered() (octets, most int) {
+	for i := range r.answers.shards {
+		s := &r.answers.shards[i]
+		s.mu.Lock()
+		octets += s.bytes
+		s.mu.Unlock()
+		most += s.most
+	}
+	return octets, most
+}
+
 func (a *answers) shard(k asked) *answerShard {
 	return &a.shards[maphash.Comparable(a.seed, k)%answerShards]
 }

@@ -165,6 +165,18 @@ func newRows(most int) *rows {
 	return r
 }
 
+// count returns how many rows there are, and how many there may be.
+func (r *rows) count() (n, most int) {
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		n += s.lru.Len()
+		s.mu.Unlock()
+		most += s.most / rowOctets
+	}
+	return n, most
+}
+
 // shard returns the part that has a key.
 func (r *rows) shard(k key) *rowShard {
 	return &r.shards[r.hash(k)%uint64(len(r.shards))]

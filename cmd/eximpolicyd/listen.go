@@ -136,8 +136,11 @@ func (s *server) status(door *acl.Server) control.Status {
 		},
 		DNS: control.DNSAsked, Lists: s.health(), Door: door.Stats(), Metrics: s.figures.fault(),
 	}
-	switch {
-	case s.asking.Load() != nil:
+	st.Caches.DecisionBytes, st.Caches.MostDecisionBytes = door.Ring().Octets()
+	switch a := s.asking.Load(); {
+	case a != nil:
+		st.Caches.Clients, st.Caches.MostClients = a.lists.Remembered()
+		st.Caches.AnswerBytes, st.Caches.MostAnswerBytes = a.resolver.Remembered()
 	case s.noDNS || !in.conf.DNS.Ask:
 		st.DNS = control.DNSOff
 	default:

@@ -67,6 +67,7 @@ func printStatus(out io.Writer, st *control.Status, now time.Time) error {
 	about("off", orNone(st.Rules.Off))
 	about("lists", listsInShort(st))
 	about("memory", memoryInShort(st.Memory, now))
+	about("caches", cachesInShort(&st.Caches))
 	fmt.Fprintln(w)
 	printStages(w, st.Door.Stages)
 	about("besides", besides(&st.Door))
@@ -124,6 +125,15 @@ func memoryInShort(m *ledger.State, now time.Time) string {
 		return text + " in " + m.Dir + ", the counters never"
 	}
 	return text + " in " + m.Dir + ", the counters " + since(m.Snapshot, now)
+}
+
+// cachesInShort says how full they are.
+func cachesInShort(c *control.Caches) string {
+	text := fmt.Sprintf("decisions %d of %d kB", c.DecisionBytes>>10, c.MostDecisionBytes>>10)
+	if c.MostAnswerBytes > 0 {
+		text += fmt.Sprintf(", clients %d of %d, DNS answers %d of %d kB", c.Clients, c.MostClients, c.AnswerBytes>>10, c.MostAnswerBytes>>10)
+	}
+	return text
 }
 
 // printStages writes a table of at most 80 columns.

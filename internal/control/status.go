@@ -20,8 +20,19 @@ type Status struct {
 	Lists   []rbl.ZoneHealth `json:"lists"`
 	Door    acl.Stats        `json:"door"`
 	Memory  *ledger.State    `json:"memory"`                  // null: nothing is remembered
+	Caches  Caches           `json:"caches"`
 	Metrics string           `json:"metrics_fault,omitempty"` // why they are not served where they should be
 	Faults  []Fault          `json:"faults"`
+}
+
+// Caches are what the daemon could do without: how full they are, and what there is room for in the memory that it may have.
+type Caches struct {
+	Clients           int `json:"clients"` // of whom it is known what the lists said; 0 of 0: no list is asked
+	MostClients       int `json:"most_clients"`
+	AnswerBytes       int `json:"answer_bytes"` // of the DNS, about names; likewise
+	MostAnswerBytes   int `json:"most_answer_bytes"`
+	DecisionBytes     int `json:"decision_bytes"` // of those that can be explained
+	MostDecisionBytes int `json:"most_decision_bytes"`
 }
 
 // Rules are the names of the rules by what they do.
