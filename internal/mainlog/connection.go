@@ -14,20 +14,12 @@ type Connection struct {
 	Ended   time.Time // of the last entry
 	Began   time.Time
 	By      Evidence // how its entries were found to belong together
-	End     Kind     // Closed, Dropped, Lost, TimedOut, NoMail, Refused, ConnectRejected; Unknown is not told
-	PID     int32
 	Entries int
 	Octets  int // of its entries, about: what it takes in memory
 
 	HELOs []string        // the names it greeted with, in order, each once; at most maxHELOs
 	Rcpts []Rcpt          // that were refused, in order
 	texts strings.Builder // that its strings are parts of
-
-	Good, UnknownUsers, RelayDenied, Deferred, Refused int // recipients
-	FailedLogins                                       int
-	ProtocolErrors                                     int // also syntax and synchronization
-	TLSErrors                                          int
-	Doubtful                                           int // entries that may be of another client: nothing else counts them
 
 	Client netip.Addr // not valid: a local submission
 	Port   uint16
@@ -39,13 +31,12 @@ type Connection struct {
 	TLS   string
 	Login string // the last that succeeded, as authenticator:login
 
-	Messages []Message
-	Logins   []Login   // that failed
-	Refusals []Refusal // of the connection, HELO, MAIL and other commands
+	Messages     []Message
+	FailedLogins []time.Time
 
-	helo  [1]string // room for HELOs and Logins: most have one or none
-	login [1]Login
-	of    *building
+	helo   [1]string // room for HELOs and FailedLogins: most have one or none
+	failed [1]time.Time
+	of     *building
 }
 
 // HELO returns the last name it greeted with.
@@ -85,14 +76,8 @@ type Message struct {
 	Size       int64
 	MessageID  string // empty: it had none, or +msg_id is off
 	NoID       bool   // others of that time are shown with theirs, and it is not: it has none, or none that Exim can read
-	Subject    string
 	Headers    string // of a refused one
-	Temporary  bool
-	Cause      Cause
-	Rule       string
-	Reason     string
-	Delivered  int // recipients, as far as it was told in time
-	Failed     int
+	Delivered  int    // recipients, as far as it was told in time
 	Away       int    // recipients that were delivered, or tried, at other hosts, likewise
 	AwayFirst  string // one of them
 }
@@ -107,24 +92,6 @@ type Rcpt struct {
 	Sender, Recipient string
 	Temporary         bool
 	Cause             Cause
-	Rule, Reason      string
-}
-
-// Login is a failed one.
-type Login struct {
-	Time                 time.Time
-	Authenticator, Login string
-	Temporary            bool
-}
-
-// Refusal is of anything else.
-type Refusal struct {
-	Time         time.Time
-	Kind         Kind
-	HELO, Sender string
-	Temporary    bool
-	Cause        Cause
-	Rule, Reason string
 }
 
 // Bounds of one connection.
@@ -162,7 +129,7 @@ func (c *Connection) keepLike(s, kept string) string {
 // again makes a connection that nobody uses any more a new one, with the room that its lists have.
 func (c *Connection) again() {
 	*c = Connection{
-		Messages: few(c.Messages), Rcpts: few(c.Rcpts), Refusals: few(c.Refusals), of: c.of,
+		Messages: few(c.Messages), Rcpts: few(c.Rcpts), of: c.of,
 	}
 }
 
@@ -175,12 +142,11 @@ func few[T any](list []T) []T {
 	return list[:0]
 }
 
-// add takes an event of this connection.
+// add takes an event of this connection. What may be of another client is held against nobody.
 func (c *Connection) add(e *Event) {
 	c.Entries++
 	c.Ended = e.Time
 	if e.Doubtful {
-		c.Doubtful++
 		return
 	}
 	c.know(e)
@@ -190,33 +156,11 @@ func (c *Connection) add(e *Event) {
 	case RcptRejected:
 		c.rcpt(e)
 	case AuthFailed:
-		c.FailedLogins++
-		if c.Logins == nil {
-			c.Logins = c.login[:0]
+		if c.FailedLogins == nil {
+			c.FailedLogins = c.failed[:0]
 		}
-		c.Logins = append(c.Logins, Login{e.Time, c.keep(e.Auth), c.keep(e.Login), e.Temporary})
-	case ProtocolError, SyntaxError, SyncError:
-		c.ProtocolErrors++
-	case TLSError:
-		c.TLSErrors++
-	case Refused, ConnectRejected, HeloRejected, MailRejected, CommandRejected:
-		c.Refusals = append(c.Refusals, Refusal{e.Time, e.Kind, c.keep(e.HELO), c.keep(e.Sender), e.Temporary, e.Cause, c.keep(e.Rule), c.keep(e.Reason)})
+		c.FailedLogins = append(c.FailedLogins, e.Time)
 	}
-	if ends(e) {
-		c.End = e.Kind
-	}
-}
-
-// ends reports whether nothing that a client does comes after an entry of its connection.
-func ends(e *Event) bool { return closes(e.Kind) || e.Kind == Refused || e.Kind == ConnectRejected }
-
-// closes reports whether an entry tells how a connection ended. There may be two: that it was closed, and that there was no MAIL.
-func closes(k Kind) bool {
-	switch k {
-	case Closed, Dropped, Lost, TimedOut, NoMail:
-		return true
-	}
-	return false
 }
 
 // know takes what an entry tells of the connection itself.
@@ -250,8 +194,7 @@ func (c *Connection) message(e *Event) {
 		Recipients: to,
 		Time:       e.Time, ID: c.keepAll(e.ID), Kind: e.Kind, HELO: c.keepLike(e.HELO, c.HELO()), Sender: c.keep(e.Sender),
 		Protocol: c.keep(e.Protocol), Auth: c.keepLike(e.Auth, c.Login),
-		Size: e.Size, MessageID: c.keep(e.MessageID), Subject: c.keep(e.Subject),
-		Headers: c.keepAll(e.Headers), Temporary: e.Temporary, Cause: e.Cause, Rule: c.keep(e.Rule), Reason: c.keep(e.Reason),
+		Size: e.Size, MessageID: c.keep(e.MessageID), Headers: c.keepAll(e.Headers),
 	}
 	for to := range e.Recipients() {
 		m.Recipients = append(m.Recipients, c.keep(to))
@@ -263,24 +206,14 @@ func (c *Connection) message(e *Event) {
 }
 
 func (c *Connection) rcpt(e *Event) {
-	switch {
-	case e.Temporary:
-		c.Deferred++
-	case e.Cause == UnknownUser:
-		c.UnknownUsers++
-	case e.Cause == RelayDenied:
-		c.RelayDenied++
-	default:
-		c.Refused++
-	}
-	var last Rcpt // of several, most is the same
+	last := "" // of several, the sender is the same
 	if n := len(c.Rcpts); n > 0 {
-		last = c.Rcpts[n-1]
+		last = c.Rcpts[n-1].Sender
 	} else if c.Rcpts == nil {
 		c.Rcpts = make([]Rcpt, 0, 4) // who is refused one tries others
 	}
-	c.Rcpts = append(c.Rcpts, Rcpt{e.Time, c.keepLike(e.HELO, c.HELO()), c.keepLike(e.Auth, c.Login), c.keepLike(e.Sender, last.Sender),
-		c.keep(e.Recipient), e.Temporary, e.Cause, c.keepLike(e.Rule, last.Rule), c.keepLike(e.Reason, last.Reason)})
+	c.Rcpts = append(c.Rcpts, Rcpt{e.Time, c.keepLike(e.HELO, c.HELO()), c.keepLike(e.Auth, c.Login), c.keepLike(e.Sender, last),
+		c.keep(e.Recipient), e.Temporary, e.Cause})
 }
 
 // delivery takes what became of a message of this connection.
@@ -295,7 +228,6 @@ func (c *Connection) delivery(m *Message, e *Event) {
 	case Delivered, DeliveredMore, DeliveredThrough:
 		m.Delivered++
 	case DeliveryFailed:
-		m.Failed++
 	default:
 		return
 	}
@@ -312,13 +244,4 @@ func (c *Connection) delivery(m *Message, e *Event) {
 		}
 	}
 	m.Recipients = append(m.Recipients, c.keep(to))
-}
-
-// close counts what could not be counted before: the recipients that were taken. A message has one at least.
-func (c *Connection) close() {
-	for i := range c.Messages {
-		if m := &c.Messages[i]; m.Taken() {
-			c.Good += max(len(m.Recipients), 1)
-		}
-	}
 }

@@ -133,7 +133,6 @@ func (s *Sessions) forget(b *building) {
 		delete(s.byID, b.Messages[i].ID)
 	}
 	s.held -= b.Octets
-	b.close()
 }
 
 func (s *Sessions) leave(b *building) {
@@ -190,6 +189,18 @@ func (s *Sessions) remote(e *Event) {
 	}
 }
 
+// ends reports whether nothing that a client does comes after an entry of its connection.
+func ends(e *Event) bool { return closes(e.Kind) || e.Kind == Refused || e.Kind == ConnectRejected }
+
+// closes reports whether an entry tells how a connection ended. There may be two: that it was closed, and that there was no MAIL.
+func closes(k Kind) bool {
+	switch k {
+	case Closed, Dropped, Lost, TimedOut, NoMail:
+		return true
+	}
+	return false
+}
+
 // local takes a submission of this machine: each message is one.
 func (s *Sessions) local(e *Event) {
 	if e.Kind != Arrived && e.Kind != ArrivedRefused && e.Kind != SubmissionRefused {
@@ -211,7 +222,7 @@ func (s *Sessions) local(e *Event) {
 func (s *Sessions) begin(e *Event, key connectionKey, by Evidence) *building {
 	b := s.room()
 	b.key = key
-	b.Client, b.Port, b.PID, b.By = e.Client, e.Port, e.PID, by
+	b.Client, b.Port, b.By = e.Client, e.Port, by
 	b.Began, b.Ended = e.Time, e.Time
 	s.queue = append(s.queue, b)
 	return b

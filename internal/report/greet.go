@@ -42,10 +42,8 @@ func (c *course) said(n int) (helo, as string, judged bool) {
 		return m.HELO, m.Auth, true
 	case login: // of nobody known, where it is judged at once
 		return c.who.name, "", !c.sure()
-	case end:
-		return c.who.name, c.Login, true
 	}
-	return "", "", false
+	return c.who.name, c.Login, true // at the end
 }
 
 // first returns the greeting of the first recipient or message, or else the last that the log has.

@@ -191,7 +191,7 @@ func (j *judge) act(c *course, a act) {
 	case message:
 		j.message(c, &c.Messages[a.n])
 	case end:
-		j.quit(c, c.FailedLogins)
+		j.quit(c, len(c.FailedLogins))
 	}
 }
 

@@ -33,8 +33,7 @@ type act struct {
 type deed uint8
 
 const (
-	refusal deed = iota // of the greeting, of MAIL, of another command
-	login               // that failed
+	login   deed = iota // that failed
 	rcpt                // that was refused
 	message             // that was taken, or refused after DATA
 	end
@@ -49,11 +48,8 @@ func (c *course) start(of *mainlog.Connection, number int, o *Options) {
 		keys, _ := ledger.Keys(of.Client)
 		c.client, c.network = keys[0], keys[1]
 	}
-	for i := range of.Refusals {
-		c.acts = append(c.acts, act{of.Refusals[i].Time, refusal, i})
-	}
-	for i := range of.Logins {
-		c.acts = append(c.acts, act{of.Logins[i].Time, login, i})
+	for i, at := range of.FailedLogins {
+		c.acts = append(c.acts, act{at, login, i})
 	}
 	for i := range of.Rcpts {
 		c.acts = append(c.acts, act{of.Rcpts[i].Time, rcpt, i})
@@ -64,7 +60,7 @@ func (c *course) start(of *mainlog.Connection, number int, o *Options) {
 	slices.SortFunc(c.acts, func(a, b act) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.what, b.what), cmp.Compare(a.n, b.n))
 	})
-	if of.FailedLogins > 0 && of.By != mainlog.ByAddress {
+	if len(of.FailedLogins) > 0 && of.By != mainlog.ByAddress {
 		c.acts = append(c.acts, act{of.Ended, end, 0})
 	}
 }
