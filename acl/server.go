@@ -280,15 +280,16 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	d.ID = s.ids.next(now)
 	reply := d.Reply(q)
 	settings.tell(&reply, d, q, now)
-	s.answer(c, reply, behind)
 	m.took, m.privacy, m.octets = time.Since(now), settings.Privacy, octets
-	if settings.Observer != nil {
-		settings.Observer.Observe(d, m.took)
-	}
-	logDecision(settings, d, q, known.view.uid, m.took)
-	if d.level() == slog.LevelInfo { // what the log tells of, and so what somebody can have the id of
+	if d.level() == slog.LevelInfo { // what the log tells of, and so what somebody can have the id of: whoever has it may ask
 		s.ring.add(m)
 	}
+	s.answer(c, reply, behind)
+	took := time.Since(now)
+	if settings.Observer != nil {
+		settings.Observer.Observe(d, took)
+	}
+	logDecision(settings, d, q, known.view.uid, took)
 }
 
 // Ring returns the decisions that can still be explained.
