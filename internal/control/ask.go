@@ -12,7 +12,7 @@ import (
 )
 
 // patience is how long a command waits for the next octets of a daemon that may be saving something; an import takes longer.
-const patience = saving + 2*deadline
+const patience = saving + deadline
 
 // Ask sends a request to the daemon at a socket and reads its reply into reply. The error wraps that of the system if
 // there is no daemon or the socket is not ours to open, and is a *Refusal if the daemon says no.

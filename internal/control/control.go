@@ -20,7 +20,7 @@
 //
 // An import has its octets behind the line of the request, as many as that says. A request that is wrong changes nothing.
 //
-// A request has at most 4 kB, a line of an answer 1 MB, an import 128 MB. A connection has 2 s, and a second more for
+// A request has at most 4 kB, a line of an answer 1 MB, an import 128 MB. A connection has 5 s, and a second more for
 // each 256 kB that have come or gone, so that nobody holds a seat who does not use it.
 package control
 
@@ -33,9 +33,9 @@ import (
 // Bounds of a connection.
 const (
 	maxRequest = 4 << 10
-	maxLine    = 1 << 20 // 64 lists with all their fields are 40 kB
-	deadline   = 2 * time.Second
-	pace       = 256 << 10 // octets that win another second
+	maxLine    = 1 << 20         // 64 lists with all their fields are 40 kB
+	deadline   = 5 * time.Second // a machine that stands still for 2 s is a busy one, and its administrator wants to know why
+	pace       = 256 << 10       // octets that win another second
 )
 
 // Request is what is asked, by a word and what that needs.
