@@ -105,10 +105,10 @@ func TestASocketIsKnownByItsNameOrElseByItsPath(t *testing.T) {
 			} else {
 				status(t, m.path())
 			}
+			m.stop()
 			if !strings.Contains(m.log.String(), c.says) {
 				t.Errorf("the log does not say %q", c.says)
 			}
-			m.stop()
 		})
 	}
 }
@@ -117,10 +117,10 @@ func TestASocketThatNobodyKnowsIsToldOf(t *testing.T) {
 	m := manage(t, forgeries)
 	m.listen("other", filepath.Join(m.dir, "other.sock"))
 	m.start()
+	m.stop()
 	if !strings.Contains(m.log.String(), "systemd handed over a socket that is not known") {
 		t.Error("the log does not say so")
 	}
-	m.stop()
 }
 
 func TestASocketOfAWrongKindIsAConfigurationMistake(t *testing.T) {

@@ -184,10 +184,10 @@ func TestADaemonThatMayNotAskItselfIsNotTakenForOneThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.pings(t, m.count("WATCHDOG=1")+3)
+	m.stop()
 	if n := strings.Count(m.log.String(), "the watchdog of systemd cannot know whether we answer"); n != 1 {
 		t.Errorf("the log says so %d times", n)
 	}
-	m.stop()
 }
 
 func TestOneThatNoWatchdogWaitsForTellsNone(t *testing.T) {

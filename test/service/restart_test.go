@@ -22,6 +22,7 @@ const (
 	rate     = 500             // callouts/s
 	between  = rate / 4        // answered between two restarts, at least
 	eximAsks = 3 * time.Second // how long Exim waits for an answer
+	standing = time.Second     // from connecting to asking: the daemon waits 2 s for a request
 )
 
 // A pacer asks at a rate that does not wait for the answers: call n is due at n/rate, and what is late is caught up with.
@@ -31,6 +32,7 @@ type pacer struct {
 	quit                            chan struct{}
 	sent, answered, late            atomic.Int64
 	refused, cut, wrong, unanswered atomic.Int64
+	stopped                         atomic.Int64 // cut off since we stood still and had not asked yet; they are not in sent
 	slowest                         atomic.Int64 // ns
 	first                           sync.Once
 	failure                         error // the first that was none of these
@@ -73,7 +75,9 @@ func (p *pacer) call(n int) {
 	}
 	defer c.Close()
 	raw, action := request(n)
-	if _, err = c.Write(raw); err == nil {
+	_, err = c.Write(raw)
+	asked := time.Since(begin)
+	if err == nil {
 		err = hear(c, action)
 	}
 	took := time.Since(begin)
@@ -86,7 +90,12 @@ func (p *pacer) call(n int) {
 		}
 		for was := p.slowest.Load(); int64(took) > was && !p.slowest.CompareAndSwap(was, int64(took)); was = p.slowest.Load() {
 		}
-	case errors.Is(err, io.EOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
+	case cutOff(err):
+		if asked > standing {
+			p.sent.Add(-1)
+			p.stopped.Add(1)
+			return
+		}
 		p.cut.Add(1)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		p.unanswered.Add(1)
@@ -94,6 +103,11 @@ func (p *pacer) call(n int) {
 		p.wrong.Add(1)
 		p.first.Do(func() { p.failure = err })
 	}
+}
+
+// cutOff reports whether who was asked went away without an answer.
+func cutOff(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
 }
 
 // figure is what is told of a run.
