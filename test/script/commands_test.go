@@ -12,6 +12,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// patience bounds a wait for another process. It is no measurement: who needs it has failed.
+const patience = 60 * time.Second
+
 func line(b []byte) string { return strings.TrimSpace(string(b)) }
 
 // exits runs a command and wants an exit code: exits 64 eximpolicyd check. What it wrote can be looked at with "lines".
@@ -51,7 +54,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(20 * time.Second)
+	end := time.After(patience)
 	for {
 		c, err := net.Dial("unix", args[0])
 		if err == nil {
@@ -63,7 +66,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		select {
 		case <-tick.C:
 		case <-end:
-			ts.Fatalf("waited 20 s for %s", args[0])
+			ts.Fatalf("waited %v for %s", patience, args[0])
 		}
 	}
 }

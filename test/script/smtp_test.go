@@ -24,7 +24,7 @@ func speakSMTP(ts *testscript.TestScript, _ bool, args []string) {
 	c, err := net.Dial("tcp", listening(ts, ts.MkAbs(args[0])))
 	ts.Check(err)
 	defer c.Close()
-	ts.Check(c.SetDeadline(time.Now().Add(20 * time.Second)))
+	ts.Check(c.SetDeadline(time.Now().Add(patience)))
 	in := bufio.NewReader(c)
 	message := false
 	heard := func() {
@@ -53,7 +53,7 @@ func speakSMTP(ts *testscript.TestScript, _ bool, args []string) {
 func listening(ts *testscript.TestScript, output string) string {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(20 * time.Second)
+	end := time.After(patience)
 	for {
 		text, err := os.ReadFile(output)
 		if m := takesMail.FindSubmatch(text); err == nil && m != nil {
@@ -62,7 +62,7 @@ func listening(ts *testscript.TestScript, output string) string {
 		select {
 		case <-tick.C:
 		case <-end:
-			ts.Fatalf("waited 20 s for %s to say where mail is taken", output)
+			ts.Fatalf("waited %v for %s to say where mail is taken", patience, output)
 		}
 	}
 }

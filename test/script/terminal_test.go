@@ -103,9 +103,9 @@ func (s *sitting) do(ts *testscript.TestScript, line string) error {
 	return fmt.Errorf("a dialogue has no line %q", line)
 }
 
-// see waits for a text, 20 s at most.
+// see waits for a text.
 func (s *sitting) see(text string) error {
-	s.master.SetReadDeadline(time.Now().Add(20 * time.Second))
+	s.master.SetReadDeadline(time.Now().Add(patience))
 	for {
 		if i := bytes.Index(s.all[s.seen:], []byte(text)); i >= 0 {
 			s.seen += i + len(text)
@@ -126,7 +126,7 @@ func (s *sitting) more() error {
 
 // end reads until the command has closed its terminal.
 func (s *sitting) end() error {
-	s.master.SetReadDeadline(time.Now().Add(20 * time.Second))
+	s.master.SetReadDeadline(time.Now().Add(patience))
 	for {
 		switch err := s.more(); {
 		case errors.Is(err, syscall.EIO), errors.Is(err, io.EOF):
