@@ -175,7 +175,7 @@ func TestADaemonThatFailsInTheMiddleIsNotAskedAgainInThatConnection(t *testing.T
 	for _, stage := range []string{"HELO", "MAIL", "RCPT", "DATA"} {
 		t.Run(stage, func(t *testing.T) {
 			t.Parallel()
-			s := started(t, rig.Config{Flavour: "stock", Timeout: "3s"})
+			s := started(t, rig.Config{Flavour: "stock", Timeout: "10s"})
 			f := fake(t, s, atStage(stage, rig.Act{How: rig.Hang}))
 			twoMessages(t, s, "")
 			before := map[string]int{"HELO": 2, "MAIL": 3, "RCPT": 4, "DATA": 6}[stage]

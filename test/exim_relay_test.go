@@ -144,7 +144,7 @@ func TestNoSituationOpensTheRelayOrLosesMail(t *testing.T) {
 func arrived(t *testing.T, s *rig.Site, alice, elsewhere int) {
 	t.Helper()
 	check(t, s.AwaitDelivered("alice", alice))
-	check(t, rig.Await("mail elsewhere", func() bool { return s.Relayed() >= elsewhere }))
+	check(t, s.AwaitRelayed(elsewhere))
 	check(t, rig.Await("an empty queue", func() bool { q, err := s.Queue(); return err == nil && strings.TrimSpace(q) == "" }))
 	if s.Delivered("alice") != alice || s.Relayed() != elsewhere {
 		t.Errorf("%d of %d for alice, %d of %d elsewhere", s.Delivered("alice"), alice, s.Relayed(), elsewhere)

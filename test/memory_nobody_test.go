@@ -109,7 +109,7 @@ func TestTheMemoryOfAConnectionOutlivesTheClientsEnd(t *testing.T) {
 		}
 	}
 	// The other user's messages have left, so the trick is one.
-	if err := rig.Await("what passed to leave", func() bool { return s.Relayed() >= tries }); err != nil || s.Relayed() != tries {
+	if err := s.AwaitRelayed(tries); err != nil || s.Relayed() != tries {
 		t.Errorf("%v: %d left the machine, want %d", err, s.Relayed(), tries)
 	}
 	t.Logf("FIGURE BDAT and close: nobody refused %d of %d times, another user's %d messages left", tries, tries, s.Relayed())

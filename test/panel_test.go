@@ -147,8 +147,9 @@ func TestAPanelsEximRefusesWhatTheDaemonRefuses(t *testing.T) {
 func TestMailPassesAPanelsEximWithoutADaemonAndInADryRun(t *testing.T) {
 	forged := "X-Eximpolicyd: forged\n"
 	onPanels(t, func(t *testing.T, cfg rig.Config) {
-		cfg.Timeout = "1s"
-		s := started(t, cfg)
+		hasty := cfg
+		hasty.Timeout = "1s" // for one that hangs
+		s := started(t, hasty)
 		n := 0
 		send := func(what string) {
 			t.Helper()
@@ -167,6 +168,8 @@ func TestMailPassesAPanelsEximWithoutADaemonAndInADryRun(t *testing.T) {
 		f := fake(t, s, rig.Always(rig.Act{How: rig.Hang}))
 		send("a daemon that hangs")
 		check(t, f.Close())
+		healthy(t, s)
+		s, n = started(t, cfg), 0
 		f = fake(t, s, rig.Always(rig.Whole(`action=dunno note="would=deny rule=helo.H3"`)))
 		send("dry run")
 		for _, stage := range []string{"CONNECT", "HELO", "MAIL", "RCPT", "DATA", "QUIT", "NOT_SMTP"} {

@@ -272,7 +272,7 @@ func TestAMessageShowsByWhichFormItCame(t *testing.T) {
 	_, token, _ := strings.Cut(out, "sent: look for ")
 	token, _, _ = strings.Cut(token, " ")
 	const sent = 5 // the lookalike domain and the other recipient in UTF-8 are nobody's
-	check(t, rig.Await("mail elsewhere", func() bool { return s.Relayed() >= sent }))
+	check(t, s.AwaitRelayed(sent))
 	box := s.Outbox()
 	if code != 1 || token == "" || strings.Count(box, "Subject: relay test "+token+": ") != sent || s.Relayed() != sent {
 		t.Errorf("exit %d, token %q\n%s\n%s", code, token, out, box)

@@ -178,7 +178,7 @@ func TestASubjectThatEximCutsIsStillTheSubject(t *testing.T) {
 	if out, err := s.As("nobody", s.shop, spam(words.QEncoding.Encode("utf-8", subject)), sendmail, "-t", "-i"); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
-	check(t, rig.Await("the fourth message to leave", func() bool { return s.Relayed() == 4 }))
+	check(t, s.AwaitRelayed(4))
 	all := strings.Split("\n"+s.Outbox(), "\nFrom ")
 	if out := s.trace(t, "From "+all[len(all)-1], 0, "-"); !regexp.MustCompile(`confirmed by: [^.]*, subject, `).MatchString(flat(out)) {
 		t.Error(out)

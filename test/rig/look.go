@@ -53,6 +53,11 @@ func (s *Site) AwaitDelivered(user string, n int) error {
 	return Await("mail for "+user, func() bool { box := s.Mailbox(user); return messages(box) >= n && whole(box) })
 }
 
+// AwaitRelayed returns when n messages would have left the machine, the last one whole.
+func (s *Site) AwaitRelayed(n int) error {
+	return Await("mail elsewhere", func() bool { box := s.Outbox(); return messages(box) >= n && whole(box) })
+}
+
 // whole reports whether the last message of an mbox file is there to its end: appendfile writes the first line, then the
 // message, then an empty line.
 func whole(mbox string) bool {
