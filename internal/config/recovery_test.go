@@ -228,7 +228,7 @@ func TestHostileFilesAreReadInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			m := mistakesOf(t, c.text)
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > time.Minute { // a second on a busy machine; what grows with the square, a day
 				t.Errorf("took %v", took)
 			}
 			if len(m) > c.most {

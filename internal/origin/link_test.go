@@ -39,7 +39,7 @@ func listenWith(t testing.TB, c net.ListenConfig, network, addr string) *net.TCP
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // a child that fails
+	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(time.Minute)); err != nil { // a child that fails
 		t.Fatal(err)
 	}
 	return l.(*net.TCPListener)
