@@ -293,8 +293,7 @@ func (s *server) greet(out io.Writer, c *config.Config, d *acl.Decider) {
 	if d.Mode != policy.Enforce {
 		fmt.Fprintf(out, "nothing can be enforced: the top-level mode is %s, or this is a dry run\n", d.Mode)
 	} else if !slices.Contains(enforced, "helo.H2") || !slices.Contains(enforced, "helo.H3") || !slices.Contains(enforced, "helo.H17") {
-		fmt.Fprintf(out, "to refuse forged greetings, add the first line to a file without [policy.helo], "+
-			"or the same under its [policy.helo.rules]:\n    %s\n", forgeries)
+		fmt.Fprintf(out, "to refuse forged greetings, write into the configuration, above the first [table]:\n%s", forgeries)
 	}
 	fmt.Fprintln(out, s.listsLine(socket))
 	if len(c.Own.Addresses) == 0 && !hasPublic(time.Now()) {
@@ -305,8 +304,11 @@ func (s *server) greet(out io.Writer, c *config.Config, d *acl.Decider) {
 	s.log.Load().Info("listening", "socket", socket, "rules", summary(d.Rules), "version", version())
 }
 
-// forgeries is the line that enforces the rules that no honest sender breaks.
-const forgeries = `policy.helo.rules = {H2 = "enforce", H3 = "enforce", H17 = "enforce"}`
+// forgeries are the lines that enforce the rules that no honest sender breaks.
+const forgeries = `    policy.helo.rules.H2 = "enforce"
+    policy.helo.rules.H3 = "enforce"
+    policy.helo.rules.H17 = "enforce"
+`
 
 func byMode(rules []policy.Bound, mode policy.Mode) []string {
 	var names []string

@@ -202,3 +202,19 @@ func TestAllMistakesInOneFileAreReportedAtTheirPlaces(t *testing.T) {
 	}
 	agree(t, written(all))
 }
+
+// Lines of a manual and one's own come together in one file: it says which of them to move, and which to take out.
+func TestWhatIsGivenTwiceIsToldWithWhatToDo(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"a table after its keys", "policy.helo.rules.H2 = \"off\"\n[policy.helo.rules]\n", "f.toml:2:14: policy.helo.rules: is given already in line 1: write all of its keys there"},
+		{"a table above its keys", "policy.helo.rules.H2 = \"off\"\n[policy.helo]\n", "f.toml:2:9: policy.helo: is given already in line 1: write all of its keys there"},
+		{"a key of a table in one line", "policy.helo.rules = {H2 = \"off\"}\npolicy.helo.rules.H3 = \"off\"\n", "f.toml:2:13: policy.helo.rules: is given already in line 1: write all of its keys there"},
+		{"a key below a value", "[policy.helo]\nmode = \"off\"\nmode.x = 1\n", "f.toml:3:1: policy.helo.mode: is given already in line 2, as a text: remove one of them"},
+		{"a value", "mode = \"off\"\nmode = \"enforce\"\n", "f.toml:2:1: mode: is given already in line 1: remove one of them"},
+		{"a value in a table in one line", "policy.helo.rules = {H2 = \"off\", H2 = \"off\"}\n", "f.toml:1:34: policy.helo.rules.H2: is given already in line 1: remove one of them"},
+	} {
+		if got := mistakesOf(t, tt.text).Error(); got != tt.want {
+			t.Errorf("%s: got  %s\nwant %s", tt.name, got, tt.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -93,9 +94,9 @@ func (p *parser) header(n *unstable.Node) {
 		p.detach()
 		return
 	}
-	t, fault, where := p.doc.open(path, p.base)
-	if fault != "" {
-		p.twice(where.at, key, fault, p.doc.root, path)
+	t, fix, where := p.doc.open(path, p.base)
+	if fix != "" {
+		p.twice(where, key, fix, p.doc.root, path)
 		p.detach()
 		return
 	}
@@ -108,12 +109,18 @@ func (p *parser) detach() {
 	p.doc.detached = append(p.doc.detached, detached{p.path, p.here})
 }
 
-func (p *parser) twice(at int, key, fault string, t *table, path []part) {
-	if first, ok := t.given(path); ok {
-		line, _ := p.src.place(first)
-		fault += fmt.Sprintf(" in line %d: remove one of them", line)
+// twice says that a path below a table, of which key is the name, is given already as far as where, and what to do.
+func (p *parser) twice(where part, key, fix string, t *table, path []part) {
+	n := slices.Index(path, where) + 1
+	if n < len(path) {
+		key = strings.TrimSuffix(key, "."+joined(names(path[n:])))
 	}
-	p.fail(at, key, fault)
+	fault := "is given already"
+	if first, ok := t.given(path[:n]); ok {
+		line, _ := p.src.place(first)
+		fault += fmt.Sprintf(" in line %d", line)
+	}
+	p.fail(where.at, key, fault+fix)
 }
 
 func (p *parser) keyValue(n *unstable.Node) {
@@ -127,8 +134,8 @@ func (p *parser) keyValue(n *unstable.Node) {
 		return
 	}
 	v, _ := p.value(n.Value(), p.afterKey(n), key)
-	if fault, where := p.here.put(path, v); fault != "" {
-		p.twice(where.at, key, fault, p.here, path)
+	if fix, where := p.here.put(path, v); fix != "" {
+		p.twice(where, key, fix, p.here, path)
 	}
 }
 
@@ -192,8 +199,8 @@ func (p *parser) inlineKey(n *unstable.Node, t *table, key string) (end int) {
 		p.fail(path[0].at, key, fmt.Sprintf("a name of more than %d parts", maxParts))
 		return end
 	}
-	if fault, where := t.put(path, v); fault != "" {
-		p.twice(where.at, key, fault, t, path)
+	if fix, where := t.put(path, v); fix != "" {
+		p.twice(where, key, fix, t, path)
 	}
 	return end
 }

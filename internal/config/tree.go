@@ -122,8 +122,14 @@ func bare(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
-// open finds or makes the table of a header. A fault says why there can't be such a table here, and at which part.
-func (d *doc) open(path []part, at int) (t *table, fault string, where part) {
+// What to do about a name that is given already, behind its line.
+const (
+	dropOne   = ": remove one of them"
+	writeThem = ": write all of its keys there"
+)
+
+// open finds or makes the table of a header. Where one part of it is given already, fix says what to do.
+func (d *doc) open(path []part, at int) (t *table, fix string, where part) {
 	t = d.root
 	for i, p := range path {
 		last := i == len(path)-1
@@ -134,9 +140,9 @@ func (d *doc) open(path []part, at int) (t *table, fault string, where part) {
 			t.add(p.name, p.at, value{kind: unstable.Table, at: p.at, table: sub})
 			t = sub
 		case e.value.table == nil:
-			return nil, "is given already, as " + e.value.noun(), p
+			return nil, ", as " + e.value.noun() + dropOne, p
 		case e.value.table.made == inline, last && (e.value.table.written || e.value.table.made == byKey):
-			return nil, "is given already", p
+			return nil, writeThem, p
 		default:
 			t = e.value.table
 		}
@@ -145,8 +151,8 @@ func (d *doc) open(path []part, at int) (t *table, fault string, where part) {
 	return t, "", part{}
 }
 
-// put adds a value under a dotted key of a table.
-func (t *table) put(path []part, v value) (fault string, where part) {
+// put adds a value under a dotted key of a table. Where one part of it is given already, fix says what to do.
+func (t *table) put(path []part, v value) (fix string, where part) {
 	for _, p := range path[:len(path)-1] {
 		e := t.index[p.name]
 		switch {
@@ -154,15 +160,17 @@ func (t *table) put(path []part, v value) (fault string, where part) {
 			sub := newTable(p.at, byKey)
 			t.add(p.name, p.at, value{kind: unstable.Table, at: p.at, table: sub})
 			t = sub
-		case e.value.table == nil || e.value.table.made != byKey:
-			return "is given already", p
+		case e.value.table == nil:
+			return ", as " + e.value.noun() + dropOne, p
+		case e.value.table.made != byKey:
+			return writeThem, p
 		default:
 			t = e.value.table
 		}
 	}
 	last := path[len(path)-1]
 	if t.index[last.name] != nil {
-		return "is given already", last
+		return dropOne, last
 	}
 	t.add(last.name, last.at, v)
 	return "", part{}

@@ -281,8 +281,8 @@ func TestTheInstalledConfigurationOnlyObservesAndItsExamplesAreRight(t *testing.
 	if set := regexp.MustCompile(`(?m)^[^#\n]`).Find(text); set != nil {
 		t.Errorf("a line is no comment: %s", set)
 	}
-	offered := regexp.MustCompile(`(?m)^#([a-z_.]+ = )`)
-	if n := len(offered.FindAll(text, -1)); n < 5 {
+	offered := regexp.MustCompile(`(?m)^#([A-Za-z0-9_.]+ = )`)
+	if n := len(offered.FindAll(text, -1)); n < 7 {
 		t.Errorf("only %d lines are offered", n)
 	}
 	on := filepath.Join(t.TempDir(), "on.toml")
