@@ -75,7 +75,8 @@ func build(root, version, arch, to string) (string, error) {
 			// Exim is only recommended: a host may have one that no package brought.
 			Depends: []string{"init-system-helpers (>= 1.54~)", "systemd | systemd-standalone-sysusers | systemd-sysusers",
 				"systemd | systemd-standalone-tmpfiles | systemd-tmpfiles"},
-			Recommends: []string{"exim4-daemon-heavy | exim4-daemon-light", "bash-completion"},
+			Recommends: []string{"exim4-daemon-heavy | exim4-daemon-light"},
+			Suggests:   []string{"bash-completion"},
 			Contents:   contents,
 			Scripts:    nfpm.Scripts{PostInstall: "postinst", PreRemove: "prerm", PostRemove: "postrm"},
 			Deb:        nfpm.Deb{Compression: "gzip:9"},
