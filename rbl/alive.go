@@ -74,8 +74,9 @@ func (h *health) judge(alive bool) {
 			h.probe()
 		})
 		if !was {
-			h.r.told(Notice{State: Timeout, Was: OK, Text: "the DNS server answers nobody: " + h.r.name(),
-				Fix: "start it, or name another in dns.servers; until then no list and no rule on DNS counts"})
+			n := h.outage()
+			n.Fix += "; until then no list and no rule on DNS counts"
+			h.r.told(n)
 		}
 		return
 	}
@@ -88,6 +89,18 @@ func (h *health) judge(alive bool) {
 		}
 	}
 }
+
+// seeToServer is what to do while the servers answer nobody.
+const seeToServer = "start the DNS server, or name another in dns.servers"
+
+// outage is what is told when the servers answer nobody.
+func (h *health) outage() Notice {
+	return Notice{State: Timeout, Was: OK, Text: "the DNS server answers nobody: " + h.r.name(),
+		Fix: seeToServer}
+}
+
+// Outage returns what is told of the servers while they answer nobody, and false while they answer.
+func (r *Resolver) Outage() (n Notice, down bool) { return r.health.outage(), r.Down() }
 
 // stop ends the probes.
 func (h *health) stop() {

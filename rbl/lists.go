@@ -63,7 +63,7 @@ func newLists(r asker, zones []*Zone, o ListsOptions) *Lists {
 	l.addresses = newPanel(l, o.Rows)
 	l.names = newPanel(l, max(o.Rows/4, 1))
 	for _, z := range zones {
-		w := &watch{lists: l, zone: z, lane: r.lane(zoneSeats), since: l.start}
+		w := &watch{lists: l, zone: z, lane: r.lane(zoneSeats), since: l.start, why: "it has not been tested yet", fix: "wait: that takes a few seconds"}
 		p := l.addresses
 		if z.Kind == OfNames {
 			p = l.names

@@ -68,7 +68,7 @@ func (w *watch) end(t *test) {
 	if !v.sure {
 		w.next = now.Add(testAgain)
 		if State(w.state.Load()) == Untested {
-			w.why = v.why
+			w.why, w.fix = v.why, v.fix
 		}
 		w.lists.stir()
 		return

@@ -72,8 +72,8 @@ func TestATestFindsEachStateAndSaysWhatToDo(t *testing.T) {
 		{"refused", six, saying(Refused), "", Timeout, "refused", "take bl.example out"},
 		{"another test entry that is missing too", with("127.0.0.9"), &script{}, "", Inert, "127.0.0.9", "take bl.example out"},
 
-		{"no seat for the test", plain, saying(Busy), "", Untested, "too many questions", ""},
-		{"a server that is down", plain, saying(Down), "", Untested, "server is down", ""},
+		{"no seat for the test", plain, saying(Busy), "", Untested, "too many questions", "wait"},
+		{"a server that is down", plain, saying(Down), "", Untested, "the DNS server answers nobody", "start the DNS server"},
 
 		{"a healthy list", plain, healthy(), "", OK, "", ""},
 		{"a healthy list of both families", dual, healthy(), "", OK, "", ""},

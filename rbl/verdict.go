@@ -16,8 +16,10 @@ type verdict struct {
 func (w *watch) judge(questions []question) verdict {
 	for _, q := range questions {
 		switch q.rec.Outcome {
-		case Busy, Down, Unanswered:
-			return verdict{why: "could not be tested: " + q.rec.Outcome.String()}
+		case Down:
+			return verdict{why: "could not be tested: the DNS server answers nobody", fix: seeToServer}
+		case Busy, Unanswered:
+			return verdict{why: "could not be tested: " + q.rec.Outcome.String(), fix: "wait: it is tested again every few seconds"}
 		}
 	}
 	var four, six []question

@@ -115,8 +115,11 @@ func TestTablesHaveAtMost80ColumnsWhateverIsInThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	wide(t, "status", b.String())
-	if !strings.Contains(b.String(), "3 not saved for") || !strings.Contains(b.String(), "1 untested") {
+	if !strings.Contains(b.String(), "3 not saved for") || !strings.Contains(b.String(), "1 untested") || !strings.Contains(b.String(), ", just started\n") {
 		t.Error(b.String())
+	}
+	if text := memoryInShort(&ledger.State{Dir: "/var/lib/eximpolicyd", Fault: "permission denied"}, now); strings.Contains(text, "all of them saved") {
+		t.Errorf("a memory that cannot be saved: %s", text)
 	}
 }
 

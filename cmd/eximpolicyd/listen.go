@@ -141,6 +141,9 @@ func (s *server) status(door *acl.Server) control.Status {
 	case a != nil:
 		st.Caches.Clients, st.Caches.MostClients = a.lists.Remembered()
 		st.Caches.AnswerBytes, st.Caches.MostAnswerBytes = a.resolver.Remembered()
+		if outage, down := a.resolver.Outage(); down {
+			st.DNS, st.Outage = control.DNSDown, outage
+		}
 	case s.noDNS || !in.conf.DNS.Ask:
 		st.DNS = control.DNSOff
 	default:

@@ -60,7 +60,11 @@ func printStatus(out io.Writer, st *control.Status, now time.Time) error {
 	paint := painter(out)
 	w := bufio.NewWriter(out)
 	about := func(label, text string) { hanging(w, fmt.Sprintf("%-9s", label), text) }
-	about("version", fmt.Sprintf("%s, up for %s", st.Version, control.Span(time.Duration(st.Uptime)*time.Second)))
+	up := "up for " + control.Span(time.Duration(st.Uptime)*time.Second)
+	if st.Uptime == 0 {
+		up = "just started"
+	}
+	about("version", st.Version+", "+up)
 	about("mode", st.Mode)
 	about("enforced", orNone(st.Rules.Enforced))
 	about("observed", orNone(st.Rules.Observed))
@@ -91,7 +95,7 @@ func printStatus(out io.Writer, st *control.Status, now time.Time) error {
 // listsInShort counts the lists by state; which of them are not well stands among the faults.
 func listsInShort(st *control.Status) string {
 	if len(st.Lists) == 0 {
-		return map[string]string{control.DNSAsked: "none", control.DNSOff: "none, the DNS is off", control.DNSFailed: "none, the DNS is not asked"}[st.DNS]
+		return map[string]string{control.DNSAsked: "none", control.DNSDown: "none", control.DNSOff: "none, the DNS is off", control.DNSFailed: "none, the DNS is not asked"}[st.DNS]
 	}
 	var counts [rbl.Timeout + 1]int
 	for _, h := range st.Lists {
@@ -118,6 +122,8 @@ func memoryInShort(m *ledger.State, now time.Time) string {
 		return text + "; lost when the daemon ends"
 	case m.Unsaved > 0:
 		text += fmt.Sprintf("; %d not saved for %s", m.Unsaved, ago(m.UnsavedSince, now))
+	case m.Fault != "":
+		text += "; nothing new can be saved"
 	default:
 		text += "; all of them saved"
 	}

@@ -346,6 +346,13 @@ func TestEveryFaultHasWhatToDo(t *testing.T) {
 	if len(got) != 6 || !strings.Contains(got[4], "metrics") || !strings.Contains(got[5], "gone.example") {
 		t.Errorf("%q", got)
 	}
+	down := Status{
+		Memory: &ledger.State{}, DNS: DNSDown, Outage: rbl.Notice{Text: "192.0.2.1 answers nobody", Fix: "start it"},
+		Lists: []rbl.ZoneHealth{{Zone: "untested.example", Why: "it could not be tested", Fix: "start it"}, {Zone: "gone.example", State: rbl.Inert, Why: "emptied", Fix: "take it out"}},
+	}
+	if f := down.faults(); len(f) != 2 || f[0] != (Fault{"no list and no rule on DNS counts", "192.0.2.1 answers nobody", "start it"}) || !strings.Contains(f[1].What, "gone.example") {
+		t.Errorf("%+v", f)
+	}
 	if none := (&Status{Memory: &ledger.State{}}).faults(); none == nil || len(none) != 0 {
 		t.Errorf("%+v", none)
 	}

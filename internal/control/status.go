@@ -16,7 +16,8 @@ type Status struct {
 	Uptime  int64            `json:"uptime_s"`
 	Mode    string           `json:"mode"` // the most that any rule does
 	Rules   Rules            `json:"rules"`
-	DNS     string           `json:"dns"` // asked, off, or failed
+	DNS     string           `json:"dns"` // asked, off, failed or down
+	Outage  rbl.Notice       `json:"-"`   // of a DNS that is down
 	Lists   []rbl.ZoneHealth `json:"lists"`
 	Door    acl.Stats        `json:"door"`
 	Memory  *ledger.State    `json:"memory"`                  // null: nothing is remembered
@@ -54,6 +55,7 @@ const (
 	DNSAsked  = "asked"
 	DNSOff    = "off"    // as the configuration says
 	DNSFailed = "failed" // it should be asked
+	DNSDown   = "down"   // it is asked, and answers nobody
 )
 
 // Stands returns how the daemon does, with its memory and what is wrong.
@@ -95,7 +97,13 @@ func (st *Status) faults() []Fault {
 	if st.Metrics != "" {
 		add("the metrics are not served where metrics.listen says", st.Metrics, "see to that, or change metrics.listen, and send SIGHUP")
 	}
+	if st.DNS == DNSDown {
+		add("no list and no rule on DNS counts", st.Outage.Text, st.Outage.Fix)
+	}
 	for _, h := range st.Lists {
+		if h.State == rbl.Untested && st.DNS == DNSDown {
+			continue // that is why
+		}
 		if h.State != rbl.OK {
 			add("the list "+h.Zone+" counts nothing: "+h.State.String(), h.Why, h.Fix)
 		}
