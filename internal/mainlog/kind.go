@@ -124,5 +124,5 @@ const (
 
 // String names a reason in the words of a report.
 func (r Reason) String() string {
-	return [...]string{"blank", "continuation", "second copy", "no time stamp", "binary", "UTF-16", "no such time", "planted", "no reason"}[min(r, reasons)]
+	return [...]string{"blank", "headers or the rest of an entry", "second copies", "no time stamp", "binary", "UTF-16", "no such time", "planted", "no reason"}[min(r, reasons)]
 }

@@ -53,10 +53,13 @@ func (t *tally) logOf(r *mainlog.Reader, orphans uint64) Log {
 	n := r.Counts()
 	l := Log{
 		First: t.first, Last: t.last, Lines: n.Lines, Bytes: n.Bytes, Entries: n.Entries(), Unknown: n.Kinds[mainlog.Unknown],
-		Doubtful: n.Doubtful, Orphans: orphans, Connections: t.connections, Faults: []string{},
+		Doubtful: n.Doubtful, Orphans: orphans, Connections: t.connections, Faults: []string{}, Reasons: []NoEntry{},
 	}
-	for _, count := range n.Reasons {
+	for reason, count := range n.Reasons {
 		l.NoEntry += count
+		if count > 0 {
+			l.Reasons = append(l.Reasons, NoEntry{mainlog.Reason(reason).String(), count})
+		}
 	}
 	for _, f := range r.Faults() {
 		l.Faults = append(l.Faults, f.Error())
@@ -65,7 +68,7 @@ func (t *tally) logOf(r *mainlog.Reader, orphans uint64) Log {
 }
 
 // ruleOf tells of a rule, and suggests a mode: to enforce what hit nothing that was taken, and something that was not. What could
-// not be judged of everything says nothing of what it would have hit.
+// not be judged of everything says nothing of what it would have hit, and neither does a log without mail that was taken.
 func (j *judge) ruleOf(i int, unjudged []Unjudged) Rule {
 	n := &j.tally.rules[i]
 	r := Rule{Rule: j.tally.names[i], Taken: n.taken, Hits: n.refused, Refuses: n.refuses, Defers: n.defers, Bans: n.bans}
@@ -76,7 +79,7 @@ func (j *judge) ruleOf(i int, unjudged []Unjudged) Rule {
 	r.Mode = mode.String()
 	switch {
 	case mode == policy.Off:
-	case n.taken == 0 && n.refused > 0 && !slices.ContainsFunc(unjudged, func(u Unjudged) bool { return u.Rule == r.Rule }):
+	case j.tally.sums.Taken > 0 && n.taken == 0 && n.refused > 0 && !slices.ContainsFunc(unjudged, func(u Unjudged) bool { return u.Rule == r.Rule }):
 		r.Suggested = policy.Enforce.String()
 	default:
 		r.Suggested = policy.Observe.String()

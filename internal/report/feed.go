@@ -122,9 +122,17 @@ func (b *stepsBack) look(e *mainlog.Event) {
 	}
 	if len(b.faults) < mostSteps {
 		b.faults = append(b.faults, fmt.Sprintf("%s: line %d goes back in time by %s, and what follows is judged as if it were later: give each log as a file of its own, they are put in order",
-			e.File, e.Line, time.Duration(b.latest-now)*time.Second))
+			e.File, e.Line, span(b.latest-now)))
 	}
 	b.latest = now
+}
+
+// span writes seconds for a reader, as days if they are many.
+func span(seconds int64) string {
+	if days := seconds / 86400; days > 1 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return (time.Duration(seconds) * time.Second).String()
 }
 
 // failed returns why it ended, once batches is closed.

@@ -31,11 +31,18 @@ type Log struct {
 	Bytes       uint64    `json:"bytes"`
 	Entries     uint64    `json:"entries"`
 	Unknown     uint64    `json:"unknown"`     // entries of no known form
-	NoEntry     uint64    `json:"no_entry"`    // lines that are none: garbage, headers, second copies
+	NoEntry     uint64    `json:"no_entry"`    // lines that are none
+	Reasons     []NoEntry `json:"no_entry_as"` // what these are: headers, second copies, garbage
 	Doubtful    uint64    `json:"doubtful"`    // entries that may be of two clients: held against nobody
 	Orphans     uint64    `json:"orphans"`     // entries of a client that name none
 	Connections int       `json:"connections"` // as far as the log tells them apart
 	Faults      []string  `json:"faults"`      // of the inputs
+}
+
+// NoEntry counts lines that are no entry for one reason, in the words of mainlog.Reason.
+type NoEntry struct {
+	What  string `json:"what"`
+	Lines uint64 `json:"lines"`
 }
 
 // Sums are numbers of recipients that were refused after all, and of messages.

@@ -159,3 +159,28 @@ func TestTheExemptionsThatAreSuggestedHelp(t *testing.T) {
 		t.Errorf("with the lines\n%s%+v, %+v, %+v", lines, again.Enforced, again.Lost, again.Exemptions)
 	}
 }
+
+// Guesses alone show that a rule would meet them, and not whom else it would meet.
+func TestALogWithoutMailThatWasTakenSuggestsNothing(t *testing.T) {
+	suggested := func(mail int) (list []string) {
+		var w writing
+		for n := range 40 {
+			w.guess(time.Duration(n)*time.Minute, "203.0.113.9", 1024+n, n)
+		}
+		for n := range mail {
+			w.mail(time.Duration(n)*time.Minute, "(mail.example.org) [198.51.100.7]", 1024+n, "a@example.org")
+		}
+		for _, r := range replay(t, report.Options{Decider: configured(t, "")}, "mainlog", w.String()).Rules {
+			if r.Suggested == "enforce" {
+				list = append(list, r.Rule)
+			}
+		}
+		return list
+	}
+	if list := suggested(0); len(list) > 0 {
+		t.Errorf("without mail: %q", list)
+	}
+	if list := suggested(1); !slices.Contains(list, "dictionary.window") {
+		t.Errorf("with mail: %q", list)
+	}
+}

@@ -117,6 +117,12 @@ func minute(t time.Time) string {
 // besides tells what was read and not judged.
 func besides(l *Log) string {
 	text := fmt.Sprintf("%d lines are no entries", l.NoEntry)
+	for i, r := range l.Reasons {
+		text += []string{" (", ", "}[min(i, 1)] + fmt.Sprintf("%d %s", r.Lines, r.What)
+	}
+	if len(l.Reasons) > 0 {
+		text += ")"
+	}
 	for _, n := range []struct {
 		count uint64
 		what  string
@@ -221,6 +227,9 @@ func (w *page) rules(r *Report) {
 		w.hang("no hit: ", strings.Join(quiet, " "))
 	}
 	w.hang("", "HIT TAKEN are messages that were taken; enforce is suggested for what hit none of them and something else, if it was judged of all.")
+	if r.Enforced.Taken == 0 {
+		w.hang("", "This log has no mail that was taken, so that it suggests nothing.")
+	}
 }
 
 func (w *page) days(r *Report) {
