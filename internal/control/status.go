@@ -20,7 +20,7 @@ type Status struct {
 	Outage  rbl.Notice       `json:"-"`   // of a DNS that is down
 	Lists   []rbl.ZoneHealth `json:"lists"`
 	Door    acl.Stats        `json:"door"`
-	Memory  *ledger.State    `json:"memory"`                  // null: nothing is remembered
+	Memory  *ledger.State    `json:"memory"` // null: nothing is remembered
 	Caches  Caches           `json:"caches"`
 	Metrics string           `json:"metrics_fault,omitempty"` // why they are not served where they should be
 	Faults  []Fault          `json:"faults"`
