@@ -73,7 +73,7 @@ func (p *panel) ask(shard *rowShard, f *flight, i int) {
 	epoch := f.slots[i].epoch
 	p.lists.resolver.ask(w.lane, name, dns.TypeA, func(rec Records) {
 		e, why := w.hear(f.subject, rec, epoch)
-		e.by = p.lists.servers.number(rec.Server)
+		e.by = p.lists.servers.number(rec.Server, e.at)
 		p.answered(shard, f, i, slot{entry: e, why: why, server: rec.Server})
 	})
 }

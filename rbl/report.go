@@ -28,7 +28,7 @@ type Answer struct {
 	Why    string        // why Unknown, for a reader
 
 	Age    time.Duration  // how long ago it was answered; of what was asked again beside others less, by two minutes at most
-	Server netip.AddrPort // that said so; zero if none did, or so many have in the meantime that it is not known any more
+	Server netip.AddrPort // that said so; zero if none did, or too many in an hour to remember which
 }
 
 // Report is what all zones said of one subject, in the order of the zones. The zero report knows nothing.

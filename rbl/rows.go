@@ -36,7 +36,7 @@ type entry struct {
 	expires uint32 // in seconds of the process clock; past it the answer is none
 	epoch   uint32 // when it was asked for, see watch.purged
 	at      uint32 // when it was answered
-	by      uint8  // who answered: a number of servers, 0 if that is not known
+	by      uint8  // who answered, as servers numbers them; 0 if that is not known
 	codes   []Code
 }
 

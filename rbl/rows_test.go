@@ -35,7 +35,7 @@ func TestTheRowsKeepWhatAMapWithAClockWouldKeep(t *testing.T) {
 			w.state.Store(uint32(OK))
 		}
 		for i := range byte(mostServers) {
-			l.servers.number(numbered(i + 1))
+			l.servers.number(numbered(i+1), l.seconds())
 		}
 		model := map[string]said{}
 		name := func(c, z int) string { return fmt.Sprint(c, " ", z) }
@@ -150,7 +150,7 @@ func TestOfMoreServersThanHaveANumberItIsNotKnownWhoAnswered(t *testing.T) {
 	var s servers
 	for range 2 {
 		for n := range byte(mostServers + 3) {
-			got := s.number(numbered(n))
+			got := s.number(numbered(n), 1)
 			if want := uint8(n) * uint8(min(1, mostServers/max(n, 1))); got != want || n <= mostServers && s.called(got) != numbered(n) {
 				t.Errorf("server %d has the number %d, which is %v", n, got, s.called(got))
 			}
@@ -158,6 +158,30 @@ func TestOfMoreServersThanHaveANumberItIsNotKnownWhoAnswered(t *testing.T) {
 	}
 	if a := s.called(255); a.IsValid() {
 		t.Error(a)
+	}
+}
+
+func TestTheNumberOfAServerThatAnsweredLongAgoGoesToAnother(t *testing.T) {
+	type given struct {
+		number uint8
+		until  uint32
+		who    netip.AddrPort
+	}
+	var s servers
+	var all []given
+	for now := uint32(1); now < 100*3600; now += 720 { // a new one every twelve minutes, beside one that goes on
+		for _, who := range []netip.AddrPort{numbered(200), numbered(byte(1 + now/720%190))} {
+			n := s.number(who, now)
+			if n == 0 {
+				t.Fatalf("at %d %v has no number", now, who)
+			}
+			all = append(all, given{n, now + uint32(maxTTL/time.Second), who})
+		}
+		for _, g := range all {
+			if now < g.until && s.called(g.number) != g.who {
+				t.Fatalf("at %d the number %d is %v, and what %v said holds until %d", now, g.number, s.called(g.number), g.who, g.until)
+			}
+		}
 	}
 }
 
