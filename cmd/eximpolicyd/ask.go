@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -93,7 +92,7 @@ func printReply(out io.Writer, line string, asJSON bool) (err error) {
 		for _, f := range fields {
 			object[f.Name] = f.Value
 		}
-		return json.NewEncoder(out).Encode(object)
+		return jsonTo(out).Encode(object)
 	}
 	for _, f := range fields {
 		if f.Name != "end" {

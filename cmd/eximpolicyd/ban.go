@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -136,7 +135,7 @@ func printJSON[T any](out io.Writer, things []T) error {
 	if things == nil {
 		things = []T{}
 	}
-	return json.NewEncoder(out).Encode(things)
+	return jsonTo(out).Encode(things)
 }
 
 func (b *banner) add(out, errs io.Writer, args []string) error {

@@ -98,7 +98,7 @@ func (c *checker) run(cmd *cobra.Command, args []string) error {
 		return fail(exData, "eximpolicyd man protocol lists the names and their values", "%w", err)
 	}
 	if c.json {
-		return json.NewEncoder(c.out).Encode(d)
+		return jsonTo(c.out).Encode(d)
 	}
 	return printDecision(c.out, d)
 }
@@ -160,7 +160,7 @@ func (c *checker) lines(stdin io.Reader) error {
 		in, name = file, c.jsonl
 	}
 	out := bufio.NewWriter(c.out)
-	encode := json.NewEncoder(out)
+	encode := jsonTo(out)
 	bad, n := 0, 0
 	for lines := bufio.NewReaderSize(in, maxLine); ; n++ {
 		line, err := nextLine(lines)

@@ -78,8 +78,7 @@ func (e *explaining) one(out io.Writer, id string) error {
 		return fail(exNone, notKept(id, &r), "the decision %s, of %s, is not kept", id, clock(made))
 	}
 	if e.json {
-		_, err := fmt.Fprintf(out, "%s\n", r.Decision)
-		return err
+		return jsonTo(out).Encode(r.Decision)
 	}
 	var x acl.Explanation
 	if err := json.Unmarshal(r.Decision, &x); err != nil {
@@ -94,7 +93,7 @@ func notKept(id string, r *control.Explained) string {
 	if oldest, ok := acl.TimeOfID(r.Oldest); ok {
 		kept = many(r.Kept, "decision") + " since " + clock(oldest) + " can be explained, of those that the log tells of at info"
 	}
-	return kept + "; the daemon's log has a line for it: grep id=" + id
+	return kept + "; the daemon's log has a line for it, unless it is mistyped: grep id=" + id
 }
 
 func (e *explaining) list(out io.Writer, args []string) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -62,7 +61,7 @@ func (l *lister) run(out, errs io.Writer) error {
 		if health == nil {
 			health = []rbl.ZoneHealth{}
 		}
-		err = json.NewEncoder(out).Encode(health)
+		err = jsonTo(out).Encode(health)
 	} else {
 		err = printHealth(out, health, l.now)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -63,7 +62,7 @@ reason stands below it. The daemon is not asked either.`,
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
+				return jsonTo(cmd.OutOrStdout()).Encode(e)
 			}
 			return printExplanation(cmd.OutOrStdout(), e)
 		},

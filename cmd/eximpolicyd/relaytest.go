@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/netip"
@@ -102,7 +101,7 @@ func (r *relaying) run(out io.Writer, args []string) error {
 	}
 	rep.Server = where
 	if r.json {
-		err = json.NewEncoder(out).Encode(rep)
+		err = jsonTo(out).Encode(rep)
 	} else {
 		err = t.end(rep)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -173,7 +172,7 @@ func (r *replayer) write(out io.Writer, rep *report.Report) error {
 	}
 	switch {
 	case r.json:
-		return json.NewEncoder(out).Encode(rep)
+		return jsonTo(out).Encode(rep)
 	case r.html != "":
 		return nil
 	}

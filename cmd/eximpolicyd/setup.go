@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -160,7 +159,7 @@ func (i *installer) print(flavour string, found []setup.Finding) error {
 		if found == nil {
 			found = []setup.Finding{}
 		}
-		e := json.NewEncoder(i.out)
+		e := jsonTo(i.out)
 		e.SetEscapeHTML(false)
 		return e.Encode(found)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -40,7 +39,7 @@ The exit code is 0 if nothing is wrong and 69 if something is, so that cron tell
 			}
 			var err error
 			if asJSON {
-				err = json.NewEncoder(cmd.OutOrStdout()).Encode(st)
+				err = jsonTo(cmd.OutOrStdout()).Encode(st)
 			} else {
 				err = printStatus(cmd.OutOrStdout(), &st, time.Now())
 			}

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,6 +41,35 @@ func legible(s string) string {
 		}
 		return '?'
 	}, s)
+}
+
+// jsonTo makes an encoder of JSON in ASCII, which is the same JSON to a machine. As Go writes it, what clients have sent would
+// come raw to a terminal: controls of C1, and those that turn the direction of a line.
+func jsonTo(w io.Writer) *json.Encoder { return json.NewEncoder(asciiJSON{w}) }
+
+// asciiJSON writes JSON that comes whole, a value a write.
+type asciiJSON struct{ io.Writer }
+
+// Write writes what is not printable ASCII as JSON escapes it: outside of strings there is none but the ends of lines.
+func (w asciiJSON) Write(p []byte) (int, error) {
+	line := make([]byte, 0, len(p))
+	for rest := p; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		rest = rest[n:]
+		switch {
+		case r < 0x7f:
+			line = append(line, byte(r))
+		case r < 0x10000:
+			line = fmt.Appendf(line, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			line = fmt.Appendf(line, `\u%04x\u%04x`, high, low)
+		}
+	}
+	if _, err := w.Writer.Write(line); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // painter returns a function that colours a text by what a step found, on a terminal and without NO_COLOR only.

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -179,7 +178,7 @@ func (t *tester) rewrite(f *scenario.File, r *scenario.Result) error {
 // print tells of a file: its failures as a diff, then a line as go test has it.
 func (t *tester) print(r *scenario.Result) error {
 	if t.json {
-		e := json.NewEncoder(t.out)
+		e := jsonTo(t.out)
 		e.SetEscapeHTML(false) // every line of a dialogue begins with what it would escape
 		return e.Encode(r)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"time"
 
@@ -48,7 +47,7 @@ last 256 decisions, in the words of explain --json; the newest first.`,
 			}
 			out := cmd.OutOrStdout()
 			if asJSON {
-				return json.NewEncoder(out).Encode(first)
+				return jsonTo(out).Encode(first)
 			}
 			if once || !isTerminal(out) || os.Getenv("TERM") == "dumb" {
 				return top.Print(out, first)

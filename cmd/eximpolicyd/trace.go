@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -131,7 +130,7 @@ func (t *tracer) top(out, errs io.Writer, args []string, o *trace.TopOptions) er
 		return err
 	}
 	if t.json {
-		return json.NewEncoder(out).Encode(top)
+		return jsonTo(out).Encode(top)
 	}
 	return top.Text(out)
 }

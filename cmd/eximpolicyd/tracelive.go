@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os/signal"
@@ -89,7 +88,7 @@ func (l *liveTracer) print(out io.Writer, senders []trace.Sender) error {
 	if !l.json {
 		return trace.PrintSenders(out, senders)
 	}
-	lines := json.NewEncoder(out)
+	lines := jsonTo(out)
 	for i := range senders {
 		if err := lines.Encode(&senders[i]); err != nil {
 			return err

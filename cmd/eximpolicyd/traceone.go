@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +51,7 @@ func (t *tracer) message(out, errs io.Writer, what string, q trace.Query, args [
 		}
 	}
 	if t.json {
-		return json.NewEncoder(out).Encode(&found)
+		return jsonTo(out).Encode(&found)
 	}
 	return found.Text(out)
 }
@@ -124,7 +123,7 @@ func (t *tracer) report(out, errs io.Writer, in io.Reader, name string, args []s
 		}
 	}
 	if t.json {
-		err = json.NewEncoder(out).Encode(judged)
+		err = jsonTo(out).Encode(judged)
 	} else {
 		err = judged.Text(out, shownName(name))
 	}

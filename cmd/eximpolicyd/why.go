@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -37,7 +36,7 @@ about; else 1. A ban refuses if neither it nor its rule nor the whole daemon onl
 				return err
 			}
 			if asJSON {
-				err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+				err = jsonTo(cmd.OutOrStdout()).Encode(r)
 			} else {
 				err = printReasons(cmd.OutOrStdout(), &r, time.Now())
 			}
