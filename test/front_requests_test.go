@@ -30,6 +30,9 @@ func frontDialogues() map[string][]string {
 		return "AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+password))
 	}
 	alice := "RCPT TO:<Alice@" + strings.ToUpper(rig.Domain) + ">"
+	chunk := func(text, last string) string {
+		return fmt.Sprintf("BDAT %d%s\r\n", len(text), last) + strings.TrimSuffix(text, "\r\n")
+	}
 	letter := "Message-ID: <1@a.example>\r\nFrom: x@a.example\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\nList-Id: a\r\n <b.example>\r\n\r\ntext\r\n."
 	return map[string][]string{
 		"every kind of recipient, two messages": {"EHLO client.example", "MAIL FROM:<X@A.example> SIZE=300", "RCPT TO:<nosuch@" + rig.Domain + ">",
@@ -63,13 +66,40 @@ func frontDialogues() map[string][]string {
 			"MAIL FROM:<@b.example:x@a.example>", "RSET", "MAIL FROM:<X@A.EXAMPLE>", alice, "QUIT"},
 		"odd recipients": {"EHLO client.example", "MAIL FROM:<x@a.example>", "RCPT TO:<>", "RCPT TO:<@" + rig.Domain + ">", "RCPT TO: <alice@" + rig.Domain + ">",
 			"RCPT TO:bob@" + rig.Domain, "RCPT TO:<@b.example:alice@" + rig.Domain + ">", "RCPT TO:<postmaster>", "QUIT"},
-		"logins that are none":        {"EHLO client.example", "AUTH PLAIN", "*", "AUTH NONE", "AUTH PLAIN =", plain("alice", rig.Password), plain("alice", rig.Password), "MAIL FROM:<x@a.example>", alice, "QUIT"},
+		"logins that are none": {"EHLO client.example", "AUTH PLAIN", "*", "AUTH NONE", "AUTH PLAIN =", plain("alice", rig.Password), plain("alice", rig.Password), "MAIL FROM:<x@a.example>", alice, "QUIT"},
+		"AUTH and STARTTLS of a client that has not greeted": {plain("alice", rig.Password), "STARTTLS ", "EHLO client.example", "MAIL FROM:<x@a.example>",
+			"RCPT TO:<x@elsewhere.example>", "QUIT"},
+		"AUTH and STARTTLS behind HELO": {"EHLO client.example", "HELO client.example", plain("alice", rig.Password), "STARTTLS ", "MAIL FROM:<x@a.example>",
+			"RCPT TO:<x@elsewhere.example>", "QUIT"},
+		"a login within a message": {"EHLO client.example", "MAIL FROM:<x@a.example>", plain("alice", rig.Password), "RCPT TO:<x@elsewhere.example>", "QUIT"},
+		"blanks behind commands":   {"EHLO client.example \t", "MAIL FROM:<x@a.example> ", alice + " ", "DATA \t", letter, "RSET ", "NOOP ", "QUIT "},
+		"a message in chunks": {"EHLO client.example", "MAIL FROM:<x@a.example>", alice, chunk("Message-ID: <1@a.example>\r\n", ""), chunk("Date: x\r\n", ""), "NOOP",
+			chunk("\r\ntext\r\n", " LAST"), "MAIL FROM:<x@a.example>", alice, chunk("Message-ID: <2@a.example>\r\n", " LAST"), "QUIT"},
+		"chunks that are given up": {"EHLO client.example", "MAIL FROM:<x@a.example>", alice, chunk("Message-ID: <1@a.example>\r\n", ""), "RSET",
+			"MAIL FROM:<y@a.example>", alice, chunk("Message-ID: <2@a.example>\r\n\r\n", " LAST"), "QUIT"},
+		"a chunk too early": {"EHLO client.example", chunk("QUIT\r\n", " LAST"), "MAIL FROM:<x@a.example>", chunk("QUIT\r\n", " LAST"), "QUIT"},
+		"a header in chunks whose first line ends by LF": {"EHLO client.example", "MAIL FROM:<x@a.example>", alice,
+			chunk("A: b\nMessage-ID: <1@a.example>\r\n\r\ntext\r\n", " LAST"), "MAIL FROM:<y@a.example>", alice, "QUIT"},
+		"lines that end by LF behind one that does not": {"EHLO client.example", "MAIL FROM:<x@a.example>", alice,
+			"DATA", "A: b\r\nC: d\nMessage-ID: <1@a.example>\r\nDate: none\r\n\r\ntext\r\n.", "MAIL FROM:<x@a.example>", alice,
+			"DATA", "A: b\r\nMessage-ID: <1@a.example>\n\r\nDate: none\r\n\r\ntext\r\n.", "MAIL FROM:<x@a.example>", alice,
+			chunk("A: b\r\n\nMessage-ID: <1@a.example>\r\n\r\n", " LAST"), "QUIT"},
+		"lines that end by LF from the first": {"EHLO client.example", "MAIL FROM:<x@a.example>", alice,
+			"DATA", "A: b\nC: d\nMessage-ID: <1@a.example>\r\nDate: none\n\ntext\r\n.", "QUIT"},
+		"several commands behind HELO": {"HELO client.example", "MAIL FROM:<x@a.example>\r\n" + alice, "-"},
+		"recipients behind HELO":       {"HELO client.example", "MAIL FROM:<x@a.example>", alice + "\r\n" + alice, "-"},
+		"several commands ungreeted":   {"MAIL FROM:<x@a.example>\r\n" + alice, "-"},
+		"addresses that are too long": {"EHLO client.example", "MAIL FROM:<a@" + strings.Repeat("a.", 127) + "example>", "MAIL FROM:<x@a.example>",
+			"RCPT TO:<" + strings.Repeat("a", 600-len("@"+rig.Domain)) + "@" + rig.Domain + ".elsewhere.example>", "QUIT"},
+		"domains that are none":       {"EHLO client.example", "MAIL FROM:<x@a_b.example>", "MAIL FROM:<x@a..example>", "MAIL FROM:<x@a-.example>", "RCPT TO:<x@[203.0.113.7]>", "QUIT"},
+		"domains that are one":        {"EHLO client.example", "MAIL FROM:<x@1.2.3.4>", "RCPT TO:<a@b--c.example>", "RCPT TO:<a@b>", "QUIT"},
+		"letters outside ASCII":       {"EHLO client.example", "MAIL FROM:<\xc3\x89@a.example>", "RCPT TO:<\xc3\x89\xff@" + rig.Domain + ">", "RCPT TO:<x@\u212a.example>", "QUIT"},
 		"more commands than are kept": append(append([]string{"EHLO client.example", "MAIL FROM:<x@a.example>"}, slices.Repeat([]string{alice}, 22)...), "QUIT"),
 	}
 }
 
-// speakLines speaks a dialogue, and returns how each line was answered, by the first digit of the code: of two that say no
-// for good, Exim and go-smtp choose differently now and then.
+// speakLines speaks a dialogue, and returns how each line was answered, by the first digit of the code but for 503: of others
+// that say no for good, Exim and go-smtp choose differently now and then.
 func speakLines(t *testing.T, at addressed, port int, lines []string) (heard []string) {
 	t.Helper()
 	c, r, err := rig.DialAt(at.Addr(), fmt.Sprintf("203.0.113.7:%d", port))
@@ -90,7 +120,11 @@ func speakLines(t *testing.T, at addressed, port int, lines []string) (heard []s
 			if r.Code == 0 {
 				t.Fatalf("%s: cut off\n%s", line, c.Transcript())
 			}
-			heard = append(heard, fmt.Sprintf("%.60s: %dxx", line, r.Code/100))
+			code := fmt.Sprintf("%dxx", r.Code/100)
+			if r.Code == 503 {
+				code = "503"
+			}
+			heard = append(heard, fmt.Sprintf("%.60s: %s", line, code))
 		}
 	}
 	return heard

@@ -16,11 +16,15 @@ func (s *session) AuthMechanisms() []string {
 	return []string{sasl.Plain, sasl.Login}
 }
 
-// Auth begins a login.
+var errAuth = &smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "AUTH comes behind EHLO, and before MAIL"}
+
+// Auth begins a login, where Exim would have one.
 func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	switch {
 	case s.User == "":
 		return nil, smtp.ErrAuthUnsupported
+	case !s.extended || s.inMessage:
+		return nil, errAuth
 	case mechanism == sasl.Plain:
 		return whole{sasl.NewPlainServer(func(_, user, password string) error { return s.login(mechanism, user, password) })}, nil
 	case mechanism == sasl.Login:

@@ -8,14 +8,9 @@ import (
 	"io"
 	"net"
 	"os"
-	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/emersion/go-smtp"
 )
 
 // guard is the connection as go-smtp sees it: it hands on one command at a time, so that it is known to which mode of the
@@ -32,7 +27,7 @@ type guard struct {
 	mute     bool          // go-smtp greets once more above TLS, where nobody is greeted
 
 	named bool   // the client has said a greeting, or one was said in its place
-	rcpt  bool   // the last command was RCPT
+	last  string // the last command
 	rest  []byte // of a line that go-smtp had no room for
 	mode  mode
 	dots  dots
@@ -88,15 +83,22 @@ func (g *guard) Write(b []byte) (int, error) {
 	}
 	line := b
 	if final {
-		if bytes.HasPrefix(b, []byte(noBase64)) {
-			line = []byte(errBase64)
-		}
+		line = corrected(b)
 		g.code, _ = strconv.Atoi(string(line[:3]))
 		g.shut = g.v.dropped
-		if g.rcpt && g.code/100 == 5 { // whoever says so, as Exim counts
+		switch {
+		case (g.last == "MAIL" || g.last == "RCPT") && g.code == 250 && !g.v.extended && g.in.Buffered() > 0:
+			g.v.warn("a client is cut off that was offered no PIPELINING and sent more behind " + g.last + " without waiting")
+			_ = g.hangUp("synchronization-error", 554, "5.5.0 wait for the answer to "+g.last+", or begin with EHLO") // as Exim does
+			return len(b), nil
+		case g.last == "RCPT" && g.code == 250:
+			g.v.q.Recipients++
+		case g.last == "RCPT" && g.code/100 == 5: // whoever says so, as Exim counts
 			g.v.q.RcptFailCount++
+		case g.last == "BDAT" && g.code == 250:
+			g.v.inChunks = true // until the message is forgotten, which it is behind its last chunk
 		}
-		g.rcpt = false
+		g.last = ""
 	}
 	if _, err := g.Conn.Write(line); err != nil {
 		return 0, err
@@ -104,11 +106,19 @@ func (g *guard) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// What go-smtp says of an answer to AUTH that is no base64, and what RFC 4954 4 says.
-const (
-	noBase64  = "454 4.7.0 Invalid base64"
-	errBase64 = "501 5.5.2 that is no base64\r\n"
-)
+// corrected writes a reply of go-smtp's with the code that it should have: 503 for a command in the wrong place, as RFC 5321
+// 4.2.2 says and Exim does, and 501 for an answer to AUTH that is no base64 (RFC 4954 4) and for AUTH of nothing.
+func corrected(line []byte) []byte {
+	switch {
+	case bytes.HasPrefix(line, []byte("502 5.5.1 ")) && !bytes.Contains(line, []byte("not implemented")):
+		return append([]byte("503"), line[3:]...)
+	case bytes.HasPrefix(line, []byte("502 5.5.4 ")):
+		return append([]byte("501"), line[3:]...)
+	case bytes.HasPrefix(line, []byte("454 4.7.0 Invalid base64")):
+		return []byte("501 5.5.2 that is no base64\r\n")
+	}
+	return line
+}
 
 // Read hands on a command, or a part of a message.
 func (g *guard) Read(b []byte) (n int, err error) {
@@ -195,160 +205,4 @@ func (g *guard) hangUp(why string, code int, text string) error {
 func (g *guard) say(code int, text string) {
 	g.Conn.SetWriteDeadline(time.Now().Add(writeTime))
 	fmt.Fprintf(g.Conn, "%d %s\r\n", code, text) // a client that has gone is found by the next Read
-}
-
-// command reads a line and hands it on, unless it is answered here.
-func (g *guard) command(b []byte) (int, error) {
-	for {
-		line, err := g.in.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			return 0, g.hangUp("bad-commands", 500, "5.5.2 the line is too long")
-		}
-		if err != nil {
-			return 0, err
-		}
-		if g.code == 334 { // not a command, but an answer to AUTH
-			g.code = 0
-			return g.hand(b, line), nil
-		}
-		on, err := g.obey(string(line))
-		if err != nil {
-			return 0, err
-		}
-		line = g.qualified(line)
-		if on && g.unnamed(string(line)) {
-			g.named, g.mute = true, true
-			return g.hand(b, append([]byte(stranger), line...)), nil
-		}
-		if on {
-			return g.hand(b, line), nil
-		}
-	}
-}
-
-// stranger is what go-smtp is greeted with in the place of a client that has not: it takes no mail otherwise, and Exim does.
-// What becomes of such a client is a rule's to say, helo.H1.
-const stranger = "HELO stranger\r\n"
-
-// unnamed reports whether a line is a MAIL before any greeting.
-func (g *guard) unnamed(line string) bool {
-	verb, _ := verb(line)
-	return verb == "MAIL" && !g.named
-}
-
-// hand hands on a line, whose rest is handed on before anything else is read.
-func (g *guard) hand(b, line []byte) int {
-	n := copy(b, line)
-	g.rest = line[n:]
-	return n
-}
-
-// verb takes a command from its argument in the way of go-smtp, so that both see the same one.
-func verb(line string) (verb, arg string) {
-	line = strings.TrimRight(line, "\r\n")
-	switch {
-	case strings.HasPrefix(strings.ToUpper(line), "STARTTLS"):
-		return "STARTTLS", ""
-	case len(line) == 4:
-		return strings.ToUpper(line), ""
-	case len(line) > 5 && line[4] == ' ':
-		return strings.ToUpper(line[:4]), strings.TrimSpace(line[5:])
-	}
-	return "", line
-}
-
-var bareRecipient = regexp.MustCompile(`(?i)^TO: *<postmaster>`)
-
-// qualified gives the postmaster who has no domain one of ours, as Exim does: mail for him is taken everywhere (RFC 5321
-// 4.5.1), and go-smtp wants a domain.
-func (g *guard) qualified(line []byte) []byte {
-	verb, arg := verb(string(line))
-	if verb != "RCPT" || !bareRecipient.MatchString(arg) {
-		return line
-	}
-	at := bytes.IndexByte(line, '>')
-	return slices.Concat(line[:at], []byte("@"+g.v.home()), line[at:])
-}
-
-// obey does what is to be done about a command here, and reports whether go-smtp is to have it.
-func (g *guard) obey(line string) (on bool, err error) {
-	if strings.IndexByte(line, 0) >= 0 {
-		g.say(501, "5.5.2 a command has no NUL in it")
-		return false, nil
-	}
-	verb, arg := verb(line)
-	g.v.note(verb)
-	switch verb {
-	case "":
-		if strings.HasPrefix(line, proxyWord) {
-			g.v.warn("a PROXY header came too late, or not from a client on loopback")
-			return false, g.hangUp("bad-commands", 500, "5.5.1 a PROXY header is taken from loopback only, and before the greeting")
-		}
-	case "EHLO", "HELO":
-		return g.greeted(verb, arg)
-	case "QUIT":
-		g.v.quits()
-	case "STARTTLS":
-		if g.offers {
-			return false, g.secure()
-		}
-	case "RCPT":
-		g.v.q.RcptCount++
-		g.rcpt = true
-	case "DATA":
-		g.mode = asking
-	case "BDAT":
-		return g.chunk(arg)
-	}
-	return true, nil
-}
-
-// greeted asks about a greeting, the second one too.
-func (g *guard) greeted(verb, arg string) (on bool, err error) {
-	if arg == "" {
-		return true, nil // go-smtp says what is missing
-	}
-	no := g.v.greet(arg, verb == "EHLO")
-	g.named = true // also if it is refused: then Exim takes no mail before another greeting, and nor does go-smtp
-	if no == nil {
-		return true, nil
-	}
-	g.say(no.Code, spelt(no))
-	if g.v.dropped {
-		return false, io.EOF
-	}
-	return false, nil
-}
-
-// secure agrees to STARTTLS. What came behind it in the clear could be anybody's, and must not count as said above TLS.
-func (g *guard) secure() error {
-	if g.in.Buffered() > 0 {
-		g.v.warn("a client is cut off that sent more behind STARTTLS without waiting")
-		return g.hangUp("synchronization-error", 554, "5.5.0 wait for the answer to STARTTLS")
-	}
-	g.say(220, "2.0.0 go on with TLS")
-	g.tls, g.shut = true, true
-	return io.EOF
-}
-
-// chunk takes BDAT, whose octets go-smtp reads whatever it thinks of the command, if it can read the number.
-func (g *guard) chunk(arg string) (on bool, err error) {
-	number, last, two := strings.Cut(arg, " ")
-	size, err := strconv.ParseUint(number, 10, 32)
-	if err != nil || two && !strings.EqualFold(strings.TrimSpace(last), "LAST") {
-		return false, g.hangUp("bad-commands", 501, "5.5.4 BDAT needs a number of octets, and LAST or nothing") // octets of nobody knows what may follow
-	}
-	if size > maxMessage {
-		return false, g.hangUp("bad-commands", 552, "5.3.4 the message is too big")
-	}
-	if size > 0 {
-		g.mode, g.size = chunk, int64(size)
-	}
-	return true, nil
-}
-
-// spelt writes a refusal without its code.
-func spelt(e *smtp.SMTPError) string {
-	c := e.EnhancedCode
-	return fmt.Sprintf("%d.%d.%d %s", c[0], c[1], c[2], e.Message)
 }

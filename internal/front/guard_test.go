@@ -64,7 +64,7 @@ func TestAfterSTARTTLSWhatTheClientSaidIsForgotten(t *testing.T) {
 	p := play(t, nil)
 	c := p.dial()
 	c.startTLS()
-	c.say("MAIL FROM:<a@example.org>", "250", "STARTTLS", "502", "EHLO after.example", "250",
+	c.say("MAIL FROM:<a@example.org>", "250", "STARTTLS", "503", "EHLO after.example", "250",
 		"MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "250", "QUIT", "221")
 	if got := p.asked(); got != "CONNECT HELO MAIL HELO MAIL RCPT QUIT" {
 		t.Error(got)
@@ -128,8 +128,8 @@ func TestBDATIsCountedByOctetsAndItsChunksAreNoCommands(t *testing.T) {
 	c := p.dial()
 	c.say("", "220", "EHLO client.example", "250")
 	c.raw("BDAT 6 LAST\r\nQUIT\r\n") // in the wrong place, and its octets are octets still
-	c.say("", "502", "MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "250")
-	c.raw("BDAT 29\r\nMessage-ID: <1@a.example>\n\n.\r" + "BDAT 14 LAST\r\n\nEHLO x\r\nQUIT\n")
+	c.say("", "503", "MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "250")
+	c.raw("BDAT 31\r\nMessage-ID: <1@a.example>\r\n\r\n.\r" + "BDAT 14 LAST\r\n\nEHLO x\r\nQUIT\n")
 	c.say("", "250", "", "250 2.0.0 41 octets", "NOOP", "250")
 	if q := p.at(policy.Data); len(q) != 1 || q[0].MessageID.Value != " <1@a.example>\n" {
 		t.Errorf("%v", q)
@@ -148,4 +148,79 @@ func TestAMessageThatIsTooBigEndsTheConnection(t *testing.T) {
 	c := p.dial()
 	c.say("", "220", "EHLO client.example", "250", fmt.Sprintf("MAIL FROM:<a@example.org> SIZE=%d", maxMessage+1), "552",
 		"MAIL FROM:<a@example.org> SIZE=1000", "250", "RCPT TO:<alice@example.com>", "250", fmt.Sprintf("BDAT %d LAST", maxMessage+1), "552", "", "")
+}
+
+func TestACommandInTheWrongPlaceIsAnsweredAsRFC5321Says(t *testing.T) {
+	p := play(t, nil)
+	c := p.dial()
+	c.say("", "220", "AUTH PLAIN AHRlc3QAc2VjcmV0", "503 5.5.1", "STARTTLS", "503 5.5.1", "HELO client.example", "250", "AUTH PLAIN AHRlc3QAc2VjcmV0", "503 5.5.1",
+		"STARTTLS", "503 5.5.1", "EHLO client.example", "250", "RCPT TO:<alice@example.com>", "503 5.5.1", "DATA", "503 5.5.1", "MAIL FROM:<a@example.org>", "250",
+		"AUTH PLAIN AHRlc3QAc2VjcmV0", "503 5.5.1", "DATA", "503 5.5.1", "BDAT 0 LAST", "503 5.5.1", "HELP", "502 5.5.1", "AUTH", "501 5.5.4",
+		"RCPT TO:<x@elsewhere.example>", "550 5.7.1 relay not permitted", "QUIT", "221")
+	if q := p.at(policy.Quit)[0]; q.AuthAs != "" || q.TLSCipher != "" {
+		t.Errorf("%q %q", q.AuthAs, q.TLSCipher)
+	}
+}
+
+func TestABDATToWhomItIsNotOfferedEndsTheConnectionForItsOctetsCouldBeAnything(t *testing.T) {
+	p := play(t, nil)
+	c := p.dial()
+	c.say("", "220", "HELO client.example", "250", "MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "250")
+	c.raw("BDAT 6 LAST\r\nQUIT\r\n")
+	c.say("", "503 5.5.1", "", "")
+	if got := p.asked(); got != "CONNECT HELO MAIL RCPT NOTQUIT" {
+		t.Error(got)
+	}
+}
+
+func TestWhoIsOfferedNoPIPELININGAndDoesNotWaitIsCutOffAsByExim(t *testing.T) {
+	const mail, rcpt = "MAIL FROM:<a@example.org>\r\n", "RCPT TO:<alice@example.com>\r\n"
+	for _, c := range []struct {
+		name, lines, asked string
+	}{
+		{"MAIL behind HELO", "HELO client.example\r\n" + mail + rcpt, "CONNECT HELO MAIL NOTQUIT"},
+		{"RCPT behind HELO", "HELO client.example\r\n" + mail, "CONNECT HELO MAIL NOTQUIT"},
+		{"ungreeted", mail + rcpt, "CONNECT MAIL NOTQUIT"},
+		{"HELO behind EHLO", "EHLO client.example\r\nHELO client.example\r\n" + mail + rcpt, "CONNECT HELO HELO MAIL NOTQUIT"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := play(t, nil)
+			client := p.dial()
+			client.say("", "220")
+			client.raw(c.lines + "NOOP\r\n")
+			answer := ""
+			for r := client.reply(); r != ""; r = client.reply() {
+				answer = r
+			}
+			if !strings.HasPrefix(answer, "554 5.5.0 ") || p.asked() != c.asked {
+				t.Errorf("%q, asked at %s, want %s", answer, p.asked(), c.asked)
+			}
+			if q := p.at(policy.NotQuit); len(q) != 1 || q[0].NotQuitReason != "synchronization-error" || q[0].Sender.Value != "a@example.org" {
+				t.Errorf("%+v", q)
+			}
+		})
+	}
+	p := play(t, nil)
+	c := p.dial()
+	c.say("", "220")
+	c.raw("EHLO client.example\r\n" + mail + rcpt + "DATA\r\n")
+	c.say("", "250", "", "250", "", "250", "", "354")
+}
+
+func TestAnotherCommandBetweenChunksGivesTheMessageUp(t *testing.T) {
+	for _, command := range []string{"RCPT TO:<alice@example.com>", "MAIL FROM:<b@example.org>", "EHLO other.example", "STARTTLS", "DATA", "AUTH PLAIN AHRlc3QAc2VjcmV0", "XXXX"} {
+		t.Run(command, func(t *testing.T) {
+			p := play(t, nil)
+			c := p.dial()
+			c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "250")
+			c.raw("BDAT 9\r\nDate: x\r\n")
+			c.say("", "250", "NOOP", "250", command, "503 5.5.1 only BDAT", "BDAT 0 LAST", "503", "NOOP", "250", "MAIL FROM:<a@example.org>", "250", "QUIT", "221")
+			if got := p.asked(); got != "CONNECT HELO MAIL RCPT MAIL QUIT" {
+				t.Error(got)
+			}
+			if q := p.at(policy.Quit)[0]; q.History != "EHLO,MAIL,RCPT,BDAT,NOOP,BDAT,NOOP,MAIL,QUIT" {
+				t.Error(q.History)
+			}
+		})
+	}
 }

@@ -3,21 +3,32 @@ package front
 import "bytes"
 
 // header reads the header of a message as Exim does, octet by octet: to the first line that is empty or no field. A line
-// that begins with a blank continues the one before; a bare CR ends a line, and the rest continues it; lines of blanks at
-// the end of a field are dropped. What follows is counted only. It keeps the fields that rules read, cut as the snippet
+// that begins with a blank continues the one before; a bare CR ends a line, and the rest continues it, and so does a bare LF if
+// the first line of all ended by CR LF; lines of blanks at the end of a field are dropped. What follows is counted only. It keeps the fields that rules read, cut as the snippet
 // cuts them, and never more.
 type header struct {
+	chunked                       bool // it came by BDAT
 	messageID, date, from, listID field
 	other                         field // the others, of which nothing is kept
 
 	size int64 // octets of the message, with LF for CR LF
 	head int64 // of them, of the header
 	over bool  // the header has ended
+	line end   // of its first line
 	cr   bool  // the last octet is a CR, whose LF may come
 	at   part
 	name []byte // of the line's field, lower case
 	in   *field // that the line belongs to; nil: there was none yet
 }
+
+// end is what a line ended by.
+type end uint8
+
+const (
+	notYet end = iota
+	byLF
+	byCRLF
+)
 
 // part is where in a line we are.
 type part uint8
@@ -54,19 +65,19 @@ func newHeader() *header {
 	return &header{messageID: field{most: cutMessageID}, date: field{most: cutOther}, from: field{most: cutOther}, listID: field{most: cutOther}}
 }
 
-// Write reads on. It fails when the header is longer than Exim's may be.
+// Write reads on. It fails when the header is longer than Exim's may be, and when of one that came by BDAT the first line ends
+// by a bare LF.
 func (h *header) Write(b []byte) (int, error) {
 	for i, c := range b {
 		if h.over {
 			h.count(b[i:])
 			return len(b), nil
 		}
-		if h.cr {
-			h.cr = false
-			if c != '\n' { // a bare CR
-				h.octet('\n')
-				h.octet(' ')
-			}
+		exact := h.cr && c == '\n'
+		bare := h.cr && !exact
+		h.cr = false
+		if bare {
+			h.broken()
 		}
 		switch {
 		case h.over:
@@ -74,6 +85,10 @@ func (h *header) Write(b []byte) (int, error) {
 			return len(b), nil
 		case c == '\r':
 			h.cr = true
+		case c == '\n':
+			if err := h.newline(exact); err != nil {
+				return i, err
+			}
 		default:
 			h.octet(c)
 		}
@@ -82,6 +97,29 @@ func (h *header) Write(b []byte) (int, error) {
 		}
 	}
 	return len(b), nil
+}
+
+// newline ends a line by CR LF exactly, or by a bare LF.
+func (h *header) newline(exact bool) error {
+	switch {
+	case h.line == byCRLF && !exact:
+		h.broken()
+		return nil
+	case h.line == notYet && exact:
+		h.line = byCRLF
+	case h.line == notYet && h.chunked && h.at == inValue:
+		return errBareLF
+	case h.line == notYet:
+		h.line = byLF
+	}
+	h.octet('\n')
+	return nil
+}
+
+// broken ends a line that the next one continues.
+func (h *header) broken() {
+	h.octet('\n')
+	h.octet(' ')
 }
 
 // close ends the last field. A message may end within its header.

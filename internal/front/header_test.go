@@ -50,7 +50,7 @@ func TestOfAHeaderFourFieldsAreKeptAndNeverMoreThanTheSnippetSends(t *testing.T)
 func FuzzHeader(f *testing.F) {
 	for _, s := range []string{
 		"Message-ID: <1@a.example>\r\n\r\nbody\r\n", "Message-ID:\r\n \r\n\t\r\nDate: x\r\n", "Message-ID: <1\r2@a.example>\r\r\n", "From : x\nFrom: y\n \n z\n",
-		" Message-ID: x\n", "Date", "Date:", "Date: x\r", ":\n", "A:\rB:\r\n\r\r\n\r\n",
+		" Message-ID: x\n", "A: b\r\nC: d\nMessage-ID: <1@a.example>\r\n", "Date: x\r\nA: b\n\nFrom: y\n", "Date", "Date:", "Date: x\r", ":\n", "A:\rB:\r\n\r\r\n\r\n",
 	} {
 		f.Add([]byte(s))
 	}
@@ -86,6 +86,13 @@ var (
 // model reads a header by looking at all of it: lines first, then fields, then blanks at their ends.
 func model(text, want string) (present bool, count int, all string) {
 	var fields []string
+	if first := strings.IndexByte(text, '\n'); first > 0 && text[first-1] == '\r' {
+		lines := strings.Split(text, "\r\n")
+		for i := range lines {
+			lines[i] = strings.ReplaceAll(lines[i], "\n", "\n ")
+		}
+		text = strings.Join(lines, "\r\n")
+	}
 	text = strings.TrimSuffix(text, "\r") // a CR at the very end is the end of a line that did not come
 reading:
 	for line := range strings.Lines(text) {

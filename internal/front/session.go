@@ -3,6 +3,7 @@ package front
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -11,11 +12,11 @@ import (
 	"eximpolicyd/policy"
 )
 
-// How much the snippet sends of a greeting, an address and a login, in octets.
+// How much the snippet sends of a greeting and a login, and what Exim takes of an address, in octets.
 const (
 	longestGreeting = 300
-	longestPath     = 600
 	longestWord     = 256
+	longestAddress  = 256 // RFC 5321 4.5.3.1.3
 )
 
 // greet takes a greeting, the last of which counts. Exim changes the protocol's name only when it has agreed.
@@ -60,13 +61,20 @@ var (
 	_ smtp.AuthSession = (*session)(nil)
 
 	errTwice   = &smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "the sender is given already"}
+	errAddress = &smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 1, 3}, Message: "that is no address"}
 	errRelay   = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "relay not permitted"}
 	errUnknown = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "there is no such recipient here"}
 	errHeader  = &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "the header is too long"}
+	errBareLF  = &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "a line of the header ends by <LF> alone"}
 )
 
-// Reset forgets the message: after RSET, a greeting, and a message that has ended.
-func (s *session) Reset() { s.clear() }
+// Reset forgets the message: after RSET, a greeting, and a message that has ended. What a connection ends in is still Exim's
+// at NOTQUIT.
+func (s *session) Reset() {
+	if s.why == "" {
+		s.clear()
+	}
+}
 
 // Logout does nothing: the visit goes on above TLS.
 func (s *session) Logout() error { return nil }
@@ -76,8 +84,11 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 	if s.inMessage {
 		return errTwice
 	}
+	if from != "" && !isAddress(from) {
+		return errAddress
+	}
 	s.clear()
-	s.q.Sender = policy.Known(cut(from, longestPath))
+	s.q.Sender = policy.Known(from)
 	if o.Size > 0 {
 		s.q.Size = o.Size
 	}
@@ -95,7 +106,10 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 
 // Rcpt asks about a recipient, and then says what Exim's own ACL would.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	to = cut(strings.ToLower(to), longestPath)
+	if !isAddress(to) {
+		return errAddress
+	}
+	to = Lower(to)
 	s.q.Recipient, s.q.Verify = to, s.verify(to)
 	switch s.q.Verify { // Exim forgets why only when it verifies again
 	case policy.VerifyUnknown:
@@ -112,18 +126,35 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 		no = errRelay
 	}
 	s.q.Recipient, s.q.Verify = "", policy.VerifyNone
-	if no == nil {
-		s.q.Recipients++
+	if no == nil { // which in an error would be one
 		return nil
 	}
 	return no
 }
 
+// domain is what Exim takes for one, unless it is told to take underscores, UTF-8 or an address in brackets.
+var domain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9][A-Za-z0-9-]*)*$`)
+
+// isAddress reports whether Exim would ask about an address, which go-smtp has read; it refuses others by itself.
+func isAddress(s string) bool {
+	return len(s) <= longestAddress && domain.MatchString(s[strings.LastIndexByte(s, '@')+1:])
+}
+
+// Lower lowers ASCII letters only, as Exim does with a recipient: in Unicode a Kelvin sign is a small k, too.
+func Lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
 // verify is Exim's verify = recipient: by a list.
 func (s *session) verify(to string) policy.Verify {
-	domain := to[strings.LastIndexByte(to, '@')+1:]
 	switch {
-	case !s.Domains[domain]:
+	case !s.Domains[to[strings.LastIndexByte(to, '@')+1:]]:
 		return policy.VerifyNone
 	case s.Known == nil, s.Known[to], policy.ToPostmaster(to):
 		return policy.VerifyOK
@@ -135,6 +166,7 @@ func (s *session) verify(to string) policy.Verify {
 // chunk has come, while the dialogue waits for it.
 func (s *session) Data(r io.Reader) error {
 	h := newHeader()
+	_, h.chunked = r.(*io.PipeReader) // which go-smtp makes for BDAT
 	if _, err := io.Copy(h, r); err != nil {
 		return err
 	}

@@ -24,13 +24,13 @@ func TestAnObjectionIsToldWithItsRuleAtEveryStageThatCanHaveOne(t *testing.T) {
 		why        string
 	}{
 		{"drop at HELO", "drop-helo.example", []string{"EHLO drop-helo.example", "554 5.7.1 as you ?wish??250 ok (test.T1 ", "", ""}, "CONNECT HELO NOTQUIT", "acl-drop"},
-		{"deny at HELO", "deny-helo.example", []string{"EHLO deny-helo.example", "550 5.7.1 ", "MAIL FROM:<>", "502", "QUIT", "221"}, "CONNECT HELO QUIT", ""},
+		{"deny at HELO", "deny-helo.example", []string{"EHLO deny-helo.example", "550 5.7.1 ", "MAIL FROM:<>", "503", "QUIT", "221"}, "CONNECT HELO QUIT", ""},
 		{"defer at HELO", "defer-helo.example", []string{"HELO defer-helo.example", "451 4.7.1 ", "EHLO good.example", "250"}, "CONNECT HELO HELO NOTQUIT", "connection-lost"},
 		{"deny at a second HELO", "", []string{"EHLO good.example", "250", "EHLO deny-helo.example", "550 5.7.1 ", "QUIT", "221"}, "CONNECT HELO HELO QUIT", ""},
 		{"drop at MAIL", "", []string{"EHLO drop-mail.example", "250", "MAIL FROM:<>", "554 5.7.1 as you ", "", ""}, "CONNECT HELO MAIL NOTQUIT", "acl-drop"},
-		{"deny at MAIL", "", []string{"EHLO deny-mail.example", "250", "MAIL FROM:<>", "550", "RCPT TO:<alice@example.com>", "502", "QUIT", "221"}, "CONNECT HELO MAIL QUIT", ""},
+		{"deny at MAIL", "", []string{"EHLO deny-mail.example", "250", "MAIL FROM:<>", "550", "RCPT TO:<alice@example.com>", "503", "QUIT", "221"}, "CONNECT HELO MAIL QUIT", ""},
 		{"drop at RCPT", "", []string{"EHLO drop-rcpt.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "554", "", ""}, "CONNECT HELO MAIL RCPT NOTQUIT", "acl-drop"},
-		{"defer at RCPT", "", []string{"EHLO defer-rcpt.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "451 4.7.1 ", "DATA", "502", "QUIT", "221"}, "CONNECT HELO MAIL RCPT QUIT", ""},
+		{"defer at RCPT", "", []string{"EHLO defer-rcpt.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "451 4.7.1 ", "DATA", "503", "QUIT", "221"}, "CONNECT HELO MAIL RCPT QUIT", ""},
 		{"drop at DATA", "", []string{"EHLO drop-data.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250", "DATA", "354", "\r\n.", "554", "", ""}, "CONNECT HELO MAIL RCPT DATA NOTQUIT", "acl-drop"},
 		{"deny at DATA", "", []string{"EHLO deny-data.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250", "DATA", "354", "\r\n.", "550", "MAIL FROM:<>", "250"}, "CONNECT HELO MAIL RCPT DATA MAIL NOTQUIT", "connection-lost"},
 		{"drop at QUIT is too late", "", []string{"EHLO drop-quit.example", "250", "QUIT", "221"}, "CONNECT HELO QUIT", ""},
@@ -151,8 +151,8 @@ func TestRSETAndANewGreetingForgetTheMessageAndASecondSenderIsRefused(t *testing
 	p := play(t, nil)
 	c := p.dial()
 	c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<a@example.org> SIZE=77", "250", "MAIL FROM:<b@example.org>", "503",
-		"RCPT TO:<alice@example.com>", "250", "RSET", "250", "DATA", "502", "MAIL FROM:<b@example.org> SMTPUTF8", "250",
-		"RCPT TO:<alice@example.com>", "250", "HELO other.example", "250", "DATA", "502", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250")
+		"RCPT TO:<alice@example.com>", "250", "RSET", "250", "DATA", "503", "MAIL FROM:<b@example.org> SMTPUTF8", "250",
+		"RCPT TO:<alice@example.com>", "250", "HELO other.example", "250", "DATA", "503", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250")
 	var got []string
 	for _, q := range p.at(policy.RCPT) {
 		got = append(got, fmt.Sprint(q.Sender.Value, " ", q.HELO.Value, " ", q.Protocol, " ", q.Size, " ", q.RcptCount, q.Recipients))
@@ -187,5 +187,60 @@ func TestMailBeforeAGreetingIsForTheRulesToJudge(t *testing.T) {
 	}
 	if q := p.at(policy.RCPT); q[0].HELO != policy.Known("") || q[1].HELO != policy.Known("mail.example.org") {
 		t.Errorf("greeted with %v, then %v", q[0].HELO, q[1].HELO)
+	}
+}
+
+func TestAMessageThatIsLostWithItsConnectionIsThereAtNOTQUIT(t *testing.T) {
+	for _, ends := range []string{"DATA\r\nSubject: x\r\n", "DATA\r\n\r\n.\n", "BDAT 100\r\nSubject: x\r\n", ""} {
+		p := play(t, nil)
+		c := p.dial()
+		c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "250")
+		c.raw(ends)
+		c.conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, c.in)
+		if q := p.at(policy.NotQuit); len(q) != 1 || q[0].Sender.Value != "a@example.org" || q[0].RcptCount != 1 || q[0].Recipients != 1 {
+			t.Errorf("%q: %+v", ends, q)
+		}
+	}
+}
+
+// The snippet sends 600 octets of an address; cut there, a stranger's could end in a domain of ours.
+func TestAnAddressThatEximTakesForNoneIsAskedAboutNowhere(t *testing.T) {
+	ours := strings.Repeat("a", 600-len("@example.com")) + "@example.com"
+	p := play(t, func(s *Server) { s.Known = nil })
+	c := p.dial()
+	c.say("", "220", "EHLO client.example", "250")
+	bad := []string{ours, ours + ".elsewhere.example", "a@" + strings.Repeat("a.", 127) + "example", "a@example..com", "a@.example.com", "a@example.com.",
+		"a@under_score.example", "a@[203.0.113.7]", "a@example.com\x80", "a@exam\u212ale.com"}
+	for _, address := range bad {
+		c.say("MAIL FROM:<"+address+">", "501")
+	}
+	c.say("MAIL FROM:<>", "250")
+	for _, address := range bad {
+		c.say("RCPT TO:<"+address+">", "501")
+	}
+	if got := p.asked(); got != "CONNECT HELO MAIL" {
+		t.Error(got)
+	}
+}
+
+func TestInARecipientOnlyASCIIIsLowered(t *testing.T) {
+	p := play(t, func(s *Server) { s.Known = map[string]bool{"kim@example.com": true} })
+	c := p.dial()
+	c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<\u212aim@example.com>", "550 5.1.1", "RCPT TO:<KIM\xff@example.com>", "550 5.1.1",
+		"RCPT TO:<KIM@EXAMPLE.COM>", "250")
+	if q := p.at(policy.RCPT); q[0].Recipient != "\u212aim@example.com" || q[1].Recipient != "kim\xff@example.com" || q[2].Recipient != "kim@example.com" {
+		t.Errorf("%q %q %q", q[0].Recipient, q[1].Recipient, q[2].Recipient)
+	}
+}
+
+func TestAHeaderInChunksWhoseFirstLineEndsByABareLFIsRefusedAsByExim(t *testing.T) {
+	p := play(t, nil)
+	c := p.dial()
+	c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250")
+	c.raw("BDAT 27 LAST\r\nMessage-ID: <1@a.example>\n\n")
+	c.say("", "552 5.6.0", "MAIL FROM:<>", "250", "QUIT", "221")
+	if got := p.asked(); got != "CONNECT HELO MAIL RCPT MAIL QUIT" {
+		t.Error(got)
 	}
 }

@@ -33,6 +33,7 @@ type visit struct {
 
 	extended  bool   // the greeting was EHLO
 	inMessage bool   // a sender has been taken
+	inChunks  bool   // and a chunk of the message by BDAT, but not the last
 	dropped   bool   // a policy cuts the connection off after the reply
 	quit      bool   // QUIT has been said, and asked about
 	why       string // else: why it ends, in Exim's words
@@ -75,7 +76,7 @@ func (s *Server) home() string {
 
 // clear forgets the message.
 func (v *visit) clear() {
-	v.inMessage = false
+	v.inMessage, v.inChunks = false, false
 	v.q.Sender = policy.Known("")
 	v.q.Recipient, v.q.RcptCount, v.q.RcptFailCount, v.q.Recipients = "", 0, 0, 0
 	v.q.Verify, v.q.VerifyFailure = policy.VerifyNone, ""
