@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -167,7 +168,11 @@ func (s *session) verify(to string) policy.Verify {
 func (s *session) Data(r io.Reader) error {
 	h := newHeader()
 	_, h.chunked = r.(*io.PipeReader) // which go-smtp makes for BDAT
-	if _, err := io.Copy(h, r); err != nil {
+	_, err := io.Copy(h, r)
+	if _, end := io.Copy(io.Discard, r); end == smtp.ErrDataReset {
+		runtime.Goexit() // go-smtp made the goroutine for this, and would give what is returned to the next message
+	}
+	if err != nil {
 		return err
 	}
 	h.close()

@@ -234,6 +234,21 @@ func TestInARecipientOnlyASCIIIsLowered(t *testing.T) {
 	}
 }
 
+// go-smtp has the end of chunks that are given up written to where the end of the next message is read, if it comes late.
+func TestChunksThatAreGivenUpLeaveNothingToTheNextMessage(t *testing.T) {
+	p := play(t, nil)
+	c := p.dial()
+	c.say("", "220", "EHLO client.example", "250")
+	for range 200 {
+		for _, text := range []string{"Date: x\r\n", "A: xyz\n\r\n"} { // the second is refused already
+			c.say("MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250")
+			c.raw("BDAT 9\r\n" + text)
+			c.say("", "250", "RSET", "250")
+		}
+		c.say("MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250", "BDAT 0 LAST", "250 2.0.0 0 octets")
+	}
+}
+
 func TestAHeaderInChunksWhoseFirstLineEndsByABareLFIsRefusedAsByExim(t *testing.T) {
 	p := play(t, nil)
 	c := p.dial()
