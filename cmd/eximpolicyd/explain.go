@@ -144,7 +144,8 @@ func printRecent(out io.Writer, list []acl.Explanation, now time.Time) error {
 		if len(client) > 18 { // what is left of 80 columns
 			client = "\n            " + client
 		}
-		fmt.Fprintf(w, "%s  %5s  %-8s  %s  %-17s  %s\n", x.ID, ago(x.Time, now), x.Stage, paint(result, fmt.Sprintf("%-12s", answer)), orDash(x.Rule), client)
+		fmt.Fprintf(w, "%s  %5s  %-8s  %s  %-17s  %s\n", x.ID, ago(x.Time, now), plain(x.Stage),
+			paint(result, fmt.Sprintf("%-12s", plain(answer))), orDash(plain(x.Rule)), client)
 	}
 	return w.Flush()
 }

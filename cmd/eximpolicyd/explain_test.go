@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/ledger"
@@ -66,6 +68,26 @@ func TestAPageShowsOnlyWhatIsPrintableIn80Columns(t *testing.T) {
 		}
 		if n := strings.Count(page.String(), "\n\n"); n != 5 {
 			t.Errorf("%d paragraphs:\n%s", n+1, page.String())
+		}
+	}
+}
+
+func TestWhatADamagedFileOfDecisionsHasCannotChangeATerminal(t *testing.T) {
+	x := acl.Explanation{
+		Rules: []string{""}, Inputs: map[string]string{hostile: hostile}, Trace: []acl.Step{{}, {Score: 10}}, DNS: []acl.Heard{{What: []string{""}}},
+		Memory: []acl.Counted{{Bad: 3}}, Allowed: &ledger.Allowed{}, Bans: []ledger.Ban{{}}, Made: []ledger.Ban{{Level: 2}}, Changes: []acl.Change{{}},
+	}
+	poison(reflect.ValueOf(&x), hostile)
+	x.ID = "1xWDejTdYC" // else it is not loaded
+	silent := x
+	silent.Trace, silent.Would = []acl.Step{{Rule: hostile, Result: "pass"}, {Rule: hostile, Result: "skip", Why: hostile}}, ""
+	for _, x := range []acl.Explanation{x, silent} {
+		var page bytes.Buffer
+		if err := errors.Join(printPage(&page, &x), printRecent(&page, []acl.Explanation{x}, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsFunc(page.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+			t.Errorf("%q", page.String())
 		}
 	}
 }

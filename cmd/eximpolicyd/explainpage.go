@@ -71,7 +71,7 @@ func (w *page) answer(x *acl.Explanation) {
 	if x.Action != policy.Dunno.String() {
 		result = "hit"
 	}
-	fmt.Fprint(w, w.paint(result, x.Action))
+	fmt.Fprint(w, w.paint(result, legible(x.Action)))
 	hanging(w, ": ", said)
 	if x.Rule != "" {
 		wrapped(w, "rule: ", x.Rule)

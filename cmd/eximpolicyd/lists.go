@@ -161,8 +161,9 @@ func printHealth(out io.Writer, health []rbl.ZoneHealth, now time.Time) error {
 func wrapped(w io.Writer, label, text string) { hanging(w, "    "+label, text) }
 
 // hanging writes a text in lines of at most 80 columns, all but the first indented as far as the label. A word that is longer
-// than that is broken.
+// than that is broken. What would change a terminal, as a daemon's damaged file may have it, becomes "?": escape a client's words before.
 func hanging(w io.Writer, label, text string) {
+	label, text = legible(label), legible(text)
 	line := label
 	for i, word := range strings.Fields(text) {
 		for room := 80 - len(label); len(word) > room && room > 20; i++ {
