@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"eximpolicyd/acl"
@@ -22,7 +23,7 @@ const (
 )
 
 // decisions keeps the ring of recent decisions on the disk. Saving is nobody's wait but its own: what can't be saved is told of
-// once, and tried again every minute.
+// once, stands in status, and is tried again every minute.
 //
 // A minute in which nothing was added costs a look at a number. Else the file is written anew, whole: that is 12 MB for 2,048
 // ordinary decisions, and 16 MB at most. To append would save most of that, and cost a second form of the file, with a half line
@@ -34,9 +35,17 @@ type decisions struct {
 
 	loading sync.WaitGroup // until what an earlier daemon has left is there; whoever looks for a decision waits for it
 
-	mu      sync.Mutex // one save at a time
-	saved   uint64     // the edition that is on the disk
-	failing bool
+	mu    sync.Mutex             // one save at a time
+	saved uint64                 // the edition that is on the disk
+	wrong atomic.Pointer[string] // why the last save failed; nil: it did not
+}
+
+// fault says why they are not saved, or nothing.
+func (d *decisions) fault() string {
+	if why := d.wrong.Load(); why != nil {
+		return *why
+	}
+	return ""
 }
 
 func (d *decisions) file() *stateFile { return &stateFile{decisionsFile, maxDecisions, d.state} }
@@ -104,11 +113,13 @@ func (d *decisions) save() error {
 	}
 	d.Settle()
 	err := d.file().write(d.Save)
-	switch {
-	case err == nil:
-		d.saved, d.failing = edition, false
-	case !d.failing:
-		d.failing = true
+	if err == nil {
+		d.saved = edition
+		d.wrong.Store(nil)
+		return nil
+	}
+	why := err.Error()
+	if d.wrong.Swap(&why) == nil {
 		d.log().Error("recent decisions are not saved: explain knows them only until the daemon ends; this is tried again every minute",
 			"error", err)
 	}

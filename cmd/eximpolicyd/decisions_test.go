@@ -95,8 +95,8 @@ func TestDecisionsThatCannotBeSavedAreToldOfOnce(t *testing.T) {
 			t.Errorf("%d are forgotten, and the disk has them", n)
 		}
 	}
-	if strings.Count(log.String(), "another daemon has the folder") != 1 {
-		t.Error(log)
+	if strings.Count(log.String(), "another daemon has the folder") != 1 || d.fault() != st.Fault {
+		t.Error(log, d.fault())
 	}
 	if text, _ := os.ReadFile(filepath.Join(st.Dir, decisionsFile)); string(text) != lineOfOne {
 		t.Errorf("a folder that is another's is written to: %q", text)
@@ -105,8 +105,8 @@ func TestDecisionsThatCannotBeSavedAreToldOfOnce(t *testing.T) {
 	if err := d.save(); err != nil {
 		t.Error(err)
 	}
-	if text, _ := os.ReadFile(filepath.Join(st.Dir, decisionsFile)); len(text) != 0 {
-		t.Errorf("%q", text)
+	if text, _ := os.ReadFile(filepath.Join(st.Dir, decisionsFile)); len(text) != 0 || d.fault() != "" {
+		t.Errorf("%q %s", text, d.fault())
 	}
 }
 

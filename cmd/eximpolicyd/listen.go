@@ -109,7 +109,7 @@ func (s *server) listenControl(path string, log *slog.Logger) *net.UnixListener 
 // desk is what answers the administrator.
 func (s *server) desk(door *acl.Server, recent *decisions, whose *stamps) *control.Server {
 	return &control.Server{
-		Lists: s.health, Status: func() control.Status { return s.status(door) }, Spared: s.spared,
+		Lists: s.health, Status: func() control.Status { return s.status(door, recent) }, Spared: s.spared,
 		Refuses: func(b *ledger.Ban) bool { return s.inForce.Load().settings.Decider.Refuses(b) },
 		Memory:  s.memory, Log: s.log.Load(), Decisions: recent, Stamps: whose,
 	}
@@ -126,7 +126,7 @@ func (s *server) control(ctx context.Context, l *net.UnixListener, desk *control
 }
 
 // status returns how the daemon does.
-func (s *server) status(door *acl.Server) control.Status {
+func (s *server) status(door *acl.Server, recent *decisions) control.Status {
 	in := s.inForce.Load()
 	d := in.settings.Decider
 	st := control.Status{
@@ -134,9 +134,9 @@ func (s *server) status(door *acl.Server) control.Status {
 		Rules: control.Rules{
 			Enforced: byMode(d.Rules, policy.Enforce), Observed: byMode(d.Rules, policy.Observe), Off: byMode(d.Rules, policy.Off),
 		},
-		DNS: control.DNSAsked, Lists: s.health(), Door: door.Stats(), Metrics: s.figures.fault(),
+		DNS: control.DNSAsked, Lists: s.health(), Door: door.Stats(), Metrics: s.figures.fault(), Unsaved: recent.fault(),
 	}
-	st.Caches.DecisionBytes, st.Caches.MostDecisionBytes = door.Ring().Octets()
+	st.Caches.DecisionBytes, st.Caches.MostDecisionBytes = recent.Octets()
 	switch a := s.asking.Load(); {
 	case a != nil:
 		st.Caches.Clients, st.Caches.MostClients = a.lists.Remembered()

@@ -333,7 +333,7 @@ func TestADaemonWithoutAMemorySaysSo(t *testing.T) {
 func TestEveryFaultHasWhatToDo(t *testing.T) {
 	st := Status{
 		DNS: DNSFailed, Door: acl.Stats{Bypass: "/run/x/bypass", Failed: 2}, Memory: &ledger.State{Fault: "no space left", Fix: "make room"},
-		Metrics: "127.0.0.1:9925: address already in use",
+		Metrics: "127.0.0.1:9925: address already in use", Unsaved: "no space left",
 		Lists:   []rbl.ZoneHealth{{Zone: "ok.example", State: rbl.OK}, {Zone: "gone.example", State: rbl.Inert, Why: "emptied", Fix: "take it out"}},
 	}
 	var got []string
@@ -351,6 +351,10 @@ func TestEveryFaultHasWhatToDo(t *testing.T) {
 		Lists: []rbl.ZoneHealth{{Zone: "untested.example", Why: "it could not be tested", Fix: "start it"}, {Zone: "gone.example", State: rbl.Inert, Why: "emptied", Fix: "take it out"}},
 	}
 	if f := down.faults(); len(f) != 2 || f[0] != (Fault{"no list and no rule on DNS counts", "192.0.2.1 answers nobody", "start it"}) || !strings.Contains(f[1].What, "gone.example") {
+		t.Errorf("%+v", f)
+	}
+	full := Status{Memory: &ledger.State{Dir: "/var/lib/x"}, Unsaved: "decisions is no ordinary file"}
+	if f := full.faults(); len(f) != 1 || !strings.Contains(f[0].What, "decisions") || f[0].Why != full.Unsaved || f[0].Fix == "" {
 		t.Errorf("%+v", f)
 	}
 	if none := (&Status{Memory: &ledger.State{}}).faults(); none == nil || len(none) != 0 {

@@ -22,7 +22,8 @@ type Status struct {
 	Door    acl.Stats        `json:"door"`
 	Memory  *ledger.State    `json:"memory"` // null: nothing is remembered
 	Caches  Caches           `json:"caches"`
-	Metrics string           `json:"metrics_fault,omitempty"` // why they are not served where they should be
+	Metrics string           `json:"metrics_fault,omitempty"`   // why they are not served where they should be
+	Unsaved string           `json:"decisions_fault,omitempty"` // why the last decisions are not on the disk, where they should be
 	Faults  []Fault          `json:"faults"`
 }
 
@@ -93,6 +94,9 @@ func (st *Status) faults() []Fault {
 	if st.DNS == DNSFailed {
 		add("the DNS is not asked, and no rule that needs it has an opinion", "no DNS server is known",
 			"write the address of a resolver into dns.servers")
+	}
+	if st.Unsaved != "" && (st.Memory == nil || st.Memory.Fault == "") { // else it is the same folder
+		add("recent decisions are not saved: explain loses them at a restart", st.Unsaved, "see to that; it is tried again every minute")
 	}
 	if st.Metrics != "" {
 		add("the metrics are not served where metrics.listen says", st.Metrics, "see to that, or change metrics.listen, and send SIGHUP")
