@@ -87,6 +87,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "eximpolicyd",
 		Short:         "a policy daemon for Exim: refuse forged HELOs, bad Message-IDs, mail from the web server's user",
+		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -108,8 +109,10 @@ func command() *cobra.Command {
 		root.AddCommand(g.commands...)
 	}
 	root.SetHelpCommandGroupID("Besides:")
+	root.SetVersionTemplate("{{.Version}}\n")
 	completeFiles(root)
 	inOurWords(root)
+	root.SetHelpFunc(printHelp)
 	return root
 }
 
@@ -118,10 +121,15 @@ func versionCommand() *cobra.Command {
 		Use: "version", Short: "print the version", Args: cobra.NoArgs,
 		Example: "  eximpolicyd version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "eximpolicyd %s (%s %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is what version and --version print.
+func versionLine() string {
+	return fmt.Sprintf("eximpolicyd %s (%s %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // release is the version of the source; a build from a tagged module knows better, and make VERSION= says another. Its day

@@ -37,9 +37,9 @@ MESSAGE-ID is Exim's (1xVTqk-0006FJ-1W), or that of the header (<...@...>). REPO
 its full header, a mail with it attached, a report of a machine (ARF), or a mail that has the header in its text; - is standard
 input. Of each message in it one of these is said:
 
-  came from here             a line of the log confirms it: who sent it, and how much more
-  came through here          likewise, but another host brought it
-  claims to have come from here, but the log knows no such message, or another by that id
+  came from here                 a line of the log confirms it: who sent it, and how much more
+  came through here              likewise, but another host brought it
+  claims to have come from here  but the log knows no such message, or another by that id
   nothing but its id fits what the log says
   not from here
 
