@@ -167,6 +167,9 @@ func (r *relaying) local(o *relaytest.Options, client netip.Addr) (*relaytest.Op
 			return nil, "", fail(exNoInput, "write --exim=PATH", "%w", err)
 		}
 	}
+	if _, err := os.Stat(r.config); r.config != "" && err != nil {
+		return nil, "", fail(exNoInput, "give --config a configuration of Exim", "--config: %w", err)
+	}
 	if err := e.Check(); errors.Is(err, os.ErrNotExist) {
 		return nil, "", fail(exNoInput, "write --exim=PATH", "%w", err)
 	} else if err != nil {

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// startIt is what to do where no daemon is.
+const startIt = "start eximpolicyd: systemctl start eximpolicyd"
+
 // unreachable says what keeps Exim's user from the daemon's socket; nothing if somebody listens there.
 func (s *Setup) unreachable() []Finding {
 	var f findings
@@ -21,7 +24,7 @@ func (s *Setup) unreachable() []Finding {
 	for _, dir := range above(socket) {
 		info, err := os.Stat(dir)
 		if errors.Is(err, fs.ErrNotExist) {
-			f.add(place{file: socket}, "start eximpolicyd", "there is no daemon: %s does not exist", dir)
+			f.add(place{file: socket}, startIt, "there is no daemon: %s does not exist", dir)
 			return f
 		}
 		if err == nil && !s.may(info, groups, 1) {
@@ -33,17 +36,17 @@ func (s *Setup) unreachable() []Finding {
 	info, err := os.Stat(socket)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.add(place{file: socket}, "start eximpolicyd", "there is no daemon: nobody listens")
+		f.add(place{file: socket}, startIt, "there is no daemon: nobody listens")
 	case err != nil:
 		f.add(place{file: socket}, "see that root can reach it", "%v", err)
 	case info.Mode()&fs.ModeSocket == 0:
-		f.add(place{file: socket}, "take it away, and start eximpolicyd", "is no socket")
+		f.add(place{file: socket}, "take it away, and "+startIt, "is no socket")
 	case !s.may(info, groups, 6):
-		f.add(place{file: socket}, "set listen.group to "+s.option("exim_group")+", and restart eximpolicyd", "Exim's user cannot ask: the socket has mode %04o", info.Mode().Perm())
+		f.add(place{file: socket}, "set listen.group to "+s.option("exim_group")+", and restart eximpolicyd: systemctl restart eximpolicyd", "Exim's user cannot ask: the socket has mode %04o", info.Mode().Perm())
 	default:
 		c, err := net.DialTimeout("unix", socket, time.Second)
 		if err != nil {
-			f.add(place{file: socket}, "start eximpolicyd", "there is no daemon: %v", errors.Unwrap(err))
+			f.add(place{file: socket}, startIt, "there is no daemon: %v", errors.Unwrap(err))
 			break
 		}
 		_, _ = c.Write([]byte("reset")) // what the daemon meets with silence
