@@ -17,7 +17,7 @@ type Connection struct {
 	Entries int
 	Octets  int // of its entries, about: what it takes in memory
 
-	HELOs []string        // the names it greeted with, in order, each once; at most maxHELOs
+	HELOs []string        // the names it greeted with, in order; at most maxHELOs
 	Rcpts []Rcpt          // that were refused, in order
 	texts strings.Builder // that its strings are parts of
 
@@ -99,7 +99,7 @@ const (
 	maxHELOs      = 8
 	maxEntries    = 1024    // Exim itself ends a connection after 1,000 messages (smtp_accept_max_per_connection)
 	maxRecipients = 256     // of a message
-	maxKept       = 2 << 10 // octets of a reason; header fields 32 kB as they were read
+	maxKept       = 2 << 10 // octets of a text; header fields 32 kB as they were read
 	textRoom      = 256     // octets of texts at once: nearly all connections have fewer
 )
 
@@ -128,9 +128,7 @@ func (c *Connection) keepLike(s, kept string) string {
 
 // again makes a connection that nobody uses any more a new one, with the room that its lists have.
 func (c *Connection) again() {
-	*c = Connection{
-		Messages: few(c.Messages), Rcpts: few(c.Rcpts), of: c.of,
-	}
+	*c = Connection{Messages: few(c.Messages), Rcpts: few(c.Rcpts), of: c.of}
 }
 
 // few empties a list. A long one is let go.
@@ -227,8 +225,7 @@ func (c *Connection) delivery(m *Message, e *Event) {
 	switch e.Kind {
 	case Delivered, DeliveredMore, DeliveredThrough:
 		m.Delivered++
-	case DeliveryFailed:
-	default:
+	case DeliveryDeferred, DeliverySuppressed:
 		return
 	}
 	to := e.Original
