@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"eximpolicyd/internal/control"
 	"eximpolicyd/internal/ledger"
 	"eximpolicyd/test/rig"
 )
@@ -123,6 +125,16 @@ func bannedBy(t *testing.T, d *rig.Daemon, network string) rig.Ban {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// saved waits until a ban is on the disk, which may take longer than a decision.
+func saved(t *testing.T, s *rig.Site, network string) {
+	t.Helper()
+	check(t, rig.Await("the ban of "+network+" to be saved", func() bool {
+		var list []control.Ban
+		check(t, json.Unmarshal([]byte(administers(t, s, "ban", "list", "--format", "json")), &list))
+		return slices.ContainsFunc(list, func(b control.Ban) bool { return b.Network == prefix(t, network) && b.Durable })
+	}))
 }
 
 // bans returns the networks banned so far, each once. It asks last of all, when the log has what came before: the line of

@@ -57,7 +57,6 @@ type Ban struct {
 	Level   int    `json:"level"`
 	Mode    string `json:"mode"`
 	Rule    string `json:"rule"`
-	Durable string `json:"durable"`
 }
 
 // Serve starts a daemon on the site's socket with a configuration and more
