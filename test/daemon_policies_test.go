@@ -75,6 +75,7 @@ func TestEveryPolicyRefusesAndPassesInEveryFlavour(t *testing.T) {
 // refusalsAreLogged holds that Exim's log names rule and decision of every refusal.
 func refusalsAreLogged(t *testing.T, s *rig.Site, d *rig.Daemon) {
 	t.Helper()
+	check(t, d.Settle())
 	lines, err := d.Decisions()
 	if err != nil {
 		t.Fatal(err)

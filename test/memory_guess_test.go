@@ -197,7 +197,7 @@ func TestANetworkOfGuessersIsBannedIfManyOfItsMembersAre(t *testing.T) {
 		answered(t, c.network+": a neighbour", neighbour.asksGood(t, s), 451, "ban")
 	}
 	want := "198.51.100.0/24 2001:db8:7::/56 2001:db8:8::/48"
-	if got := strings.Join(bans(t, s, d), " "); got != want {
+	if got := strings.Join(bans(t, d), " "); got != want {
 		t.Errorf("banned: %s, want %s", got, want)
 	}
 }

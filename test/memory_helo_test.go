@@ -99,7 +99,7 @@ func TestARobotIsBannedForItsGreetings(t *testing.T) {
 			answered(t, "after the fifth", disguised.asksGood(t, s), after, rule)
 			if c.mode == "" {
 				robot.asksGood(t, s)
-				if got := bans(t, s, d); len(got) != 0 {
+				if got := bans(t, d); len(got) != 0 {
 					t.Errorf("banned: %v", got)
 				}
 				return

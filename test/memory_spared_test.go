@@ -81,7 +81,7 @@ func TestAMailingListIsNeverBannedForItsDead(t *testing.T) {
 		}
 		t.Logf("FIGURE mailing list of 200 good and 6 dead, %s: taken in connections %s, 0 bans", order, strings.Join(figures, ", "))
 	}
-	if banned := bans(t, s, d); len(banned) != 0 {
+	if banned := bans(t, d); len(banned) != 0 {
 		t.Errorf("banned: %v", banned)
 	}
 }
@@ -103,7 +103,7 @@ func TestBouncesAndProbesNeverGetAnybodyBanned(t *testing.T) {
 		from := caller{client: fmt.Sprintf("203.0.113.%d", 1+i)}
 		answered(t, "a recipient that is not there", from.asks(t, s, "x@example.org", guess(i))[0], 550, "")
 	}
-	banned := bans(t, s, d)
+	banned := bans(t, d)
 	if asked != 600 || len(banned) != 0 {
 		t.Errorf("%d asked, banned: %v", asked, banned)
 	}
@@ -142,7 +142,7 @@ func TestWhoCarriesOtherPeoplesMailIsNeverBanned(t *testing.T) {
 		answered(t, client+": a good recipient", from.asksGood(t, s), 250, "")
 		decided(t, d, "RCPT", "of "+client, func(l rig.Decision) bool { return l.ClientAddress == client && l.Class == "relay" })
 	}
-	if banned := bans(t, s, d); len(banned) != 0 {
+	if banned := bans(t, d); len(banned) != 0 {
 		t.Errorf("banned: %v", banned)
 	}
 	kept := memory(t, s)
@@ -187,7 +187,7 @@ func TestABigRelayIsDeferredAfterTenTimesAsMuchAndNeverBanned(t *testing.T) {
 	if answers := liar.asks(t, s, "x@example.org", guesses(20)...); len(answers) != 5 {
 		t.Errorf("one whose name does not confirm: dropped at guess %d", len(answers))
 	}
-	if banned := bans(t, s, d); len(banned) != 0 {
+	if banned := bans(t, d); len(banned) != 0 {
 		t.Errorf("banned: %v", banned)
 	}
 	t.Logf("FIGURE big relay with a confirmed name: %d dead recipients, first deferred at %d in one connection, at %d in all, 0 bans",
@@ -211,7 +211,7 @@ func TestBehindAPrivateAddressGuessesAreOnlyDeferred(t *testing.T) {
 		}
 		answered(t, "a good recipient", from.asksGood(t, s), 250, "")
 	}
-	banned := bans(t, s, d)
+	banned := bans(t, d)
 	if deferred == 0 || len(banned) != 0 {
 		t.Errorf("%d deferred, banned: %v", deferred, banned)
 	}
@@ -245,7 +245,7 @@ func TestTheOnlyWayInIsNeverBanned(t *testing.T) {
 					}
 				}
 			}
-			if banned := len(bans(t, s, d)) > 0; banned != c.banned || (refused > 0) != c.banned {
+			if banned := len(bans(t, d)) > 0; banned != c.banned || (refused > 0) != c.banned {
 				t.Errorf("banned: %v, %d refused", banned, refused)
 			}
 			t.Logf("FIGURE only way in, %s of the day: %d of 40 guesses refused, banned: %v", c.name, refused, c.banned)
@@ -313,7 +313,7 @@ func TestAShieldThatCleanMailHasEarnedKeepsFromABan(t *testing.T) {
 		}
 		t.Logf("FIGURE shield, %s hours ago, then %d guesses: refused at %d", c.name, step, refused)
 	}
-	if banned := strings.Join(bans(t, s, d), " "); banned != "203.0.113.2/32 203.0.113.3/32" {
+	if banned := strings.Join(bans(t, d), " "); banned != "203.0.113.2/32 203.0.113.3/32" {
 		t.Errorf("banned: %s", banned)
 	}
 }

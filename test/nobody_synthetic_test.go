@@ -29,6 +29,7 @@ func dotted(a netip.AddrPort) string { return fmt.Sprintf("%s.%d", a.Addr(), a.P
 func linesOf(t *testing.T, d *rig.Daemon, end string, fits func(rig.Decision) bool) []rig.Decision {
 	t.Helper()
 	decided(t, d, end, "of the session", fits)
+	check(t, d.Settle())
 	lines, err := d.Decisions()
 	if err != nil {
 		t.Fatal(err)

@@ -96,6 +96,7 @@ func submitted(t *testing.T, d *rig.Daemon, dir, last string) rig.Decision {
 // neverDeferred holds what Exim makes of a deferred local submission: a refusal for good.
 func neverDeferred(t *testing.T, d *rig.Daemon) {
 	t.Helper()
+	check(t, d.Settle())
 	lines, err := d.Decisions()
 	if err != nil {
 		t.Fatal(err)
@@ -173,6 +174,7 @@ func bounced(t *testing.T, s *rig.Site, d *rig.Daemon, n int) {
 	if err := s.AwaitDelivered("nobody", n); err != nil {
 		t.Error(err)
 	}
+	check(t, d.Settle())
 	lines, err := d.Decisions()
 	if err != nil {
 		t.Fatal(err)

@@ -247,6 +247,7 @@ func TestTraceReadsWhatTheDaemonWroteAndSigned(t *testing.T) {
 	check(t, rig.Await("the message to leave", func() bool { return s.Relayed() == 1 && strings.Contains(s.Mainlog(), " Completed") }))
 	mail, log, other := "From "+letters(s.Outbox())[0], filepath.Join(s.Dir(), "daemon.log"), filepath.Join(s.Dir(), "other.log")
 	id := regexp.MustCompile(`\tid (\S+)`).FindStringSubmatch(mail)[1]
+	check(t, d.Settle())
 	check(t, os.WriteFile(log, []byte(d.Log()), 0o644))
 	check(t, os.WriteFile(other, []byte("2026-11-23 13:00:00 Start queue run: pid=1\n"), 0o644))
 	socket := filepath.Join(filepath.Dir(s.SocketPath()), "control.sock")

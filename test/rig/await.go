@@ -9,7 +9,8 @@ import (
 
 // patience bounds every wait for a real process. It is no measurement: a wait
 // ends when its condition holds, and a test that needs this long has failed.
-const patience = 60 * time.Second
+// rspamd took over a minute to begin on two cores that many used.
+const patience = 3 * time.Minute
 
 // Await returns as soon as done returns true, or an error that names what was
 // waited for. It is for what another process does (a log line, a delivery); a

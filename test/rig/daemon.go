@@ -10,14 +10,17 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"eximpolicyd/acl"
 )
 
 // A Daemon is the real eximpolicyd. That of a site runs inside it, where the
 // users have the site's names. It logs JSON to a file of its own.
 type Daemon struct {
 	p      *process
-	config string // its path
-	output string // likewise
+	config string   // its path
+	output string   // likewise
+	status []string // asks it for its status
 }
 
 // A Decision is a decision line of the daemon's log, in its own words.
@@ -68,6 +71,7 @@ func (s *Site) Serve(binary, config string, flags ...string) (*Daemon, error) {
 	d := &Daemon{
 		config: filepath.Join(s.dir, "eximpolicyd.toml"),
 		output: filepath.Join(s.dir, fmt.Sprintf("eximpolicyd-%d.log", s.daemons)),
+		status: []string{binary, "status", "--json", "--socket", filepath.Join(filepath.Dir(s.SocketPath()), "control.sock")},
 	}
 	if err := d.write(config); err != nil {
 		return nil, err
@@ -135,7 +139,7 @@ func (d *Daemon) gone() bool {
 // Decisions returns the decision lines written so far, in the order of their
 // ids, which is that of the decisions: the daemon answers first and writes then,
 // so that the lines of a busy one stand in another order, and the newest may
-// still be missing.
+// still be missing, unless Settle has waited for it.
 func (d *Daemon) Decisions() ([]Decision, error) {
 	var list []Decision
 	text := d.Log()
@@ -193,6 +197,23 @@ func (d *Daemon) Await(what string, fits func(Decision) bool) (Decision, error) 
 		return false
 	})
 	return found, join(err, bad)
+}
+
+// Settle returns when the log of a site's daemon has a line of every decision that there has been.
+func (d *Daemon) Settle() error {
+	return Await("a line of every decision", func() bool {
+		out, _ := exec.Command(d.status[0], d.status[1:]...).Output() // a daemon with faults makes it fail, and is told all the same
+		var st struct{ Door acl.Stats }
+		if json.Unmarshal(out, &st) != nil {
+			return d.gone()
+		}
+		made := 0
+		for i := range st.Door.Stages {
+			made += int(st.Door.Stages[i].Decisions())
+		}
+		list, err := d.Decisions()
+		return err != nil || len(list) >= made
+	})
 }
 
 // Reload gives the daemon another configuration by SIGHUP and returns when it
