@@ -109,7 +109,7 @@ func (w *page) inputs(inputs map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		value := inputs[name]
 		if printed := strconv.QuoteToASCII(value); value == "" || len(printed) != len(value)+2 || strings.ContainsAny(value, " \"\\") {
-			value = printed
+			value = strings.ReplaceAll(printed, "  ", ` \x20`) // where lines are broken one of two blanks would go
 		}
 		hanging(w, "    "+plain(name)+"=", value)
 	}

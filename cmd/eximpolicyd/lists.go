@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -160,8 +161,9 @@ func printHealth(out io.Writer, health []rbl.ZoneHealth, now time.Time) error {
 // wrapped writes a text below a list, in lines of at most 80 columns.
 func wrapped(w io.Writer, label, text string) { hanging(w, "    "+label, text) }
 
-// hanging writes a text in lines of at most 80 columns, all but the first indented as far as the label. A word that is longer
-// than that is broken. What would change a terminal, as a daemon's damaged file may have it, becomes "?": escape a client's words before.
+// hanging writes a text in lines of at most 80 octets, which are no fewer columns, all but the first indented as far as the label.
+// A word that is longer than that is broken. What would change a terminal, as a daemon's damaged file may have it, becomes "?":
+// escape a client's words before.
 func hanging(w io.Writer, label, text string) {
 	label, text = legible(label), legible(text)
 	line := label
@@ -171,7 +173,11 @@ func hanging(w io.Writer, label, text string) {
 				fmt.Fprintln(w, line)
 				line = strings.Repeat(" ", len(label))
 			}
-			line, word = line+word[:room], word[room:]
+			end := room
+			for !utf8.RuneStart(word[end]) { // where words have no blanks between them, one is a sentence
+				end--
+			}
+			line, word = line+word[:end], word[end:]
 		}
 		switch {
 		case i == 0:
