@@ -272,7 +272,7 @@ func valueText(value any) (string, bool) {
 func printDecision(out io.Writer, d acl.Decision) error {
 	paint := painter(out)
 	w := bufio.NewWriter(out)
-	printTrace(w, d.Trace, "", paint)
+	printTrace(w, d.Trace, "", paint, isTerminal(out))
 	fmt.Fprintln(w)
 	switch {
 	case d.Action != policy.Dunno:
@@ -287,8 +287,9 @@ func printDecision(out io.Writer, d acl.Decision) error {
 	return w.Flush()
 }
 
-// printTrace writes the steps as a table, each line behind an indent.
-func printTrace(w io.Writer, trace []acl.Step, indent string, paint func(result, text string) string) {
+// printTrace writes the steps as a table, each behind an indent: on a line of its own, as grep wants it, or fit for a terminal of
+// 80 columns.
+func printTrace(w io.Writer, trace []acl.Step, indent string, paint func(result, text string) string, fit bool) {
 	width := 0
 	for _, s := range trace {
 		width = max(width, len(s.Rule))
@@ -298,6 +299,14 @@ func printTrace(w io.Writer, trace []acl.Step, indent string, paint func(result,
 		if s.Score != 0 {
 			score = s.Score.String()
 		}
-		fmt.Fprintf(w, "%s%-*s  %-7s  %s  %4s  %s\n", indent, width, s.Rule, s.Mode, paint(s.Result, fmt.Sprintf("%-7s", s.Result)), score, s.Why)
+		rule, result := fmt.Sprintf("%s%-*s  %-7s  ", indent, width, s.Rule, s.Mode), fmt.Sprintf("%-7s", s.Result)
+		score = fmt.Sprintf("  %4s  ", score)
+		why := s.Why + "\n"
+		if fit {
+			var lines strings.Builder
+			hanging(&lines, rule+result+score, s.Why)
+			why = strings.TrimPrefix(lines.String(), rule+result+score)
+		}
+		fmt.Fprint(w, rule, paint(s.Result, result), score, why)
 	}
 }

@@ -217,6 +217,6 @@ func (t *tester) diff(w io.Writer, f *scenario.Failure) {
 		fmt.Fprintln(w, t.paint("ok", "    + "+d.Got))
 	}
 	if t.verbose && len(f.Trace) > 0 {
-		printTrace(w, f.Trace, "        ", t.paint)
+		printTrace(w, f.Trace, "        ", t.paint, isTerminal(t.out))
 	}
 }
