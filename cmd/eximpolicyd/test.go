@@ -8,12 +8,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"eximpolicyd/internal/config"
@@ -46,8 +44,8 @@ nothing is remembered, and time passes as the text says.
     ! would=deny score=3.0            what must be found
     @ +1h                             time passes; @ reconnect
 
-A FILE that is - is what comes in. The exit code is 0 if everything came back as written, 1 if something did not, and 65 if a file is none: then nothing of
-any file is played.`,
+A FILE that is - is what comes in. The exit code is 0 if everything came back as written, 1 if something did not, and 65 if
+a file is none: then nothing of any file is played.`,
 		Example: `  eximpolicyd test /etc/eximpolicyd/*.scenario
   eximpolicyd test --update guesser.scenario
   eximpolicyd test --example dictionary >guesser.scenario`,
@@ -160,18 +158,17 @@ func (t *tester) rewrite(f *scenario.File, r *scenario.Result) error {
 	if lines == 0 {
 		return nil
 	}
-	path, err := filepath.EvalSymlinks(f.Name)
-	if err == nil {
-		err = renameio.WriteFile(path, []byte(text), 0o644, renameio.WithExistingPermissions())
-	}
-	if err != nil {
+	switch err := replace(f.Name, f.Text(), text); {
+	case errors.Is(err, errChanged):
+		return fail(exTemporary, "test it once more", "%s %w: nothing was written", f.Name, err)
+	case err != nil:
 		return fail(exIO, "", "cannot write %s: %w", f.Name, err)
 	}
 	r.Mend()
 	if t.json {
 		return nil
 	}
-	_, err = fmt.Fprintf(t.out, "updated %s (%s)\n", printable(f.Name), many(lines, "line"))
+	_, err := fmt.Fprintf(t.out, "updated %s (%s)\n", printable(f.Name), many(lines, "line"))
 	return err
 }
 

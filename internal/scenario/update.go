@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// Text returns the file as it was read.
+func (f *File) Text() string { return f.text }
+
 // Updated returns the text of the file with the expectations that failed written anew, and how many these are. A line
 // keeps its comment; a failure that no expectation can mend stays one.
 func (f *File) Updated(r *Result) (text string, lines int) {
