@@ -189,7 +189,7 @@ func faultOf(name, value string) string {
 // follows puts a step behind the others, if it may stand there.
 func (p *parser) follows(s *step) {
 	switch {
-	case s.verb == nil && s.reconnect && !p.connected():
+	case s.verb == nil && s.reconnect && !p.met:
 		p.wrong(1, "there was no connection yet: begin with > CONNECT 203.0.113.7")
 		return
 	case s.verb == nil && !s.reconnect:
@@ -203,18 +203,13 @@ func (p *parser) follows(s *step) {
 		}
 	}
 	if s.verb == nil && s.reconnect || s.verb != nil && s.verb.stage == policy.Connect {
-		p.open = true
+		p.met, p.open = true, true
 	}
 	if s.verb != nil && (s.verb.stage == policy.Quit || s.verb.stage == policy.NotQuit) {
 		p.open = false
 	}
 	p.current().steps = append(p.current().steps, *s)
 	p.lost = false
-}
-
-// connected reports whether the case has said CONNECT.
-func (p *parser) connected() bool {
-	return slices.ContainsFunc(p.current().steps, func(s step) bool { return s.verb != nil && s.verb.stage == policy.Connect })
 }
 
 // pass reads how time passes.

@@ -147,11 +147,12 @@ func (p *parser) listing(zone string, words []word) func(*dnstest.Server) error 
 // lists returns the zones that are said to be lists. Each has the entries for tests, of addresses and of names.
 func (d *dnsSection) lists() (zones []string) {
 	for _, r := range d.records {
-		if len(r.words) > 1 && r.words[1] == "lists" && !slices.Contains(zones, r.words[0]) {
+		if len(r.words) > 1 && r.words[1] == "lists" {
 			zones = append(zones, r.words[0])
 		}
 	}
-	return zones
+	slices.Sort(zones)
+	return slices.Compact(zones)
 }
 
 // serve starts a server with all of it. Close it.

@@ -11,12 +11,13 @@ import (
 
 // Bounds of a file.
 const (
-	MaxFile   = 1 << 20 // octets
-	maxLine   = 4 << 10
-	maxTimes  = 1000    // of x20
-	maxAsked  = 100_000 // requests of one case, some seconds
-	longest   = 400 * 24 * time.Hour
-	timeStamp = "2006-01-02T15:04:05Z07:00"
+	MaxFile    = 1 << 20 // octets
+	maxLine    = 4 << 10
+	maxConfigs = 1000    // sections, a millisecond each
+	maxTimes   = 1000    // of x20
+	maxAsked   = 100_000 // requests of one case, some seconds
+	longest    = 400 * 24 * time.Hour
+	timeStamp  = "2006-01-02T15:04:05Z07:00"
 )
 
 // File is one text without a mistake.

@@ -18,11 +18,14 @@ type parser struct {
 	mistakes config.Mistakes
 	line     int // the one at hand, from 1
 	section  string
-	asked    int       // requests of the case at hand
-	now      time.Time // of its clock
-	open     bool      // it has said CONNECT, and not QUIT
-	known    int       // mistakes when it began
-	lost     bool      // its last step is a mistake, and expectations below it belong to none
+	named    map[string]int // the lines of the cases, by their names
+	configs  int            // sections config
+	asked    int            // requests of the case at hand
+	now      time.Time      // of its clock
+	met      bool           // it has said CONNECT
+	open     bool           // and not QUIT
+	known    int            // mistakes when it began
+	lost     bool           // its last step is a mistake, and expectations below it belong to none
 
 	config *configSection
 	dns    *dnsSection
@@ -36,7 +39,7 @@ var start = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 // Parse reads a text; name is what its mistakes call it. Without a mistake the error is nil, otherwise it is of type
 // [config.Mistakes] and there is no File.
 func Parse(name string, text []byte) (*File, error) {
-	p := parser{file: &File{Name: name, text: string(text)}, config: &configSection{config: config.Default()}, exim: &eximSection{}}
+	p := parser{file: &File{Name: name, text: string(text)}, named: map[string]int{}, config: &configSection{config: config.Default()}, exim: &eximSection{}}
 	if len(text) > MaxFile {
 		return nil, config.Mistakes{{File: name, Text: fmt.Sprintf("has over %d MB: split it", MaxFile>>20)}}
 	}
@@ -54,6 +57,9 @@ func Parse(name string, text []byte) (*File, error) {
 		slices.SortStableFunc(p.mistakes, func(a, b config.Mistake) int {
 			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 		})
+		if len(p.mistakes) > mostMistakes {
+			p.mistakes[mostMistakes].Text = "and perhaps more mistakes"
+		}
 		return nil, p.mistakes
 	}
 	return p.file, nil
@@ -64,11 +70,12 @@ const mostMistakes = 200
 
 // wrong notes a mistake in the line at hand.
 func (p *parser) wrong(column int, format string, args ...any) {
-	m := config.Mistake{File: p.file.Name, Line: p.line, Column: column, Text: fmt.Sprintf(format, args...)}
-	switch {
-	case len(p.mistakes) == mostMistakes:
-		p.mistakes = append(p.mistakes, config.Mistake{File: p.file.Name, Line: p.line, Column: column, Text: "and perhaps more mistakes"})
-	case len(p.mistakes) < mostMistakes:
+	p.mistake(config.Mistake{File: p.file.Name, Line: p.line, Column: column, Text: fmt.Sprintf(format, args...)})
+}
+
+// mistake notes one, and one more than are told.
+func (p *parser) mistake(m config.Mistake) {
+	if len(p.mistakes) <= mostMistakes {
 		p.mistakes = append(p.mistakes, m)
 	}
 }
@@ -162,6 +169,9 @@ func (p *parser) heading(line string) {
 	case !slices.Contains([]string{"config", "dns", "exim", "case"}, kind):
 		p.wrong(len("-- ")+1, "%s is no section%s", shown(kind), meant(kind, []string{"config", "dns", "exim", "case"}))
 		return
+	case kind == "config" && p.configs == maxConfigs:
+		p.wrong(len("-- ")+1, "there are over %d sections config: split the file", maxConfigs)
+		return
 	case kind != "case" && name != "":
 		p.wrong(len("-- ")+1, "the section %s has no name", kind)
 		return
@@ -171,6 +181,7 @@ func (p *parser) heading(line string) {
 		p.begin(name)
 	case "config":
 		p.config, p.begun = &configSection{}, p.line
+		p.configs++
 	case "dns":
 		p.dns = &dnsSection{}
 	case "exim":
@@ -193,21 +204,19 @@ func (p *parser) endSection() {
 		if m.File == p.file.Name && m.Line > 0 {
 			m.Line += p.begun
 		}
-		if len(p.mistakes) < mostMistakes {
-			p.mistakes = append(p.mistakes, m)
-		}
+		p.mistake(m)
 	}
 	p.config.config = c
 }
 
 func (p *parser) begin(name string) {
-	for i := range p.file.Cases {
-		if p.file.Cases[i].Name == name {
-			p.wrong(len("-- case ")+1, "the case of line %d has the same name", p.file.Cases[i].Line)
-		}
+	if line, taken := p.named[name]; taken {
+		p.wrong(len("-- case ")+1, "the case of line %d has the same name", line)
+	} else {
+		p.named[name] = p.line
 	}
 	p.file.Cases = append(p.file.Cases, Case{Name: name, Line: p.line, config: p.config, dns: p.dns, exim: p.exim})
-	p.asked, p.now, p.open, p.known, p.lost = 0, start, false, len(p.mistakes), false
+	p.asked, p.now, p.met, p.open, p.known, p.lost = 0, start, false, false, len(p.mistakes), false
 }
 
 // current is the case at hand.
@@ -231,6 +240,6 @@ func (p *parser) endCase() {
 			return
 		}
 	}
-	p.mistakes = append(p.mistakes, config.Mistake{File: p.file.Name, Line: p.current().Line, Column: 1,
+	p.mistake(config.Mistake{File: p.file.Name, Line: p.current().Line, Column: 1,
 		Text: "the case expects nothing: write < or ! below a line"})
 }

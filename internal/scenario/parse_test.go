@@ -110,9 +110,15 @@ func TestAllMistakesAreToldInTheOrderOfTheFileAndNotTooMany(t *testing.T) {
 			t.Errorf("%s, not %s", lines[i], want[i])
 		}
 	}
-	_, err = Parse("a.scenario", []byte(client+strings.Repeat("< deni\n", 1000)))
-	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != mostMistakes+1 || !strings.HasSuffix(lines[mostMistakes], "and perhaps more mistakes") {
-		t.Errorf("%d lines, the last is %s", len(lines), lines[len(lines)-1])
+	var empty strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&empty, "-- case %d --\n", i)
+	}
+	for _, text := range []string{client + strings.Repeat("< deni\n", 1000), empty.String(), "-- config --\n" + strings.Repeat("a = 1\n[a]\n", 1000)} {
+		_, err = Parse("a.scenario", []byte(text))
+		if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != mostMistakes+1 || !strings.HasSuffix(lines[mostMistakes], "and perhaps more mistakes") {
+			t.Errorf("%.40q: %d lines, the last is %s", text, len(lines), lines[len(lines)-1])
+		}
 	}
 }
 
@@ -125,6 +131,13 @@ func TestAFileThatIsTooLargeOrEmptyIsNone(t *testing.T) {
 		if _, err := Parse("a.scenario", []byte(text)); fmt.Sprint(err) != want {
 			t.Errorf("%.20q: %v, not %s", text, err, want)
 		}
+	}
+	configs := strings.Repeat("-- config --\n", maxConfigs)
+	if _, err := Parse("a.scenario", []byte(configs+"-- config --\n")); fmt.Sprint(err) != "a.scenario:1001:4: there are over 1000 sections config: split the file" {
+		t.Error(err)
+	}
+	if _, err := Parse("a.scenario", []byte(configs+client+"> QUIT\n< dunno\n")); err != nil {
+		t.Error(err)
 	}
 	many := client + strings.Repeat("> RCPT TO:<b@example.org> x1000\n", 101) + "< dunno\n"
 	if _, err := Parse("a.scenario", []byte(many)); err == nil || !strings.Contains(err.Error(), "the case asks over 100000 times") {
