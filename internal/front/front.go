@@ -4,7 +4,8 @@
 // Every connection is judged at CONNECT, HELO, MAIL, RCPT, DATA, and QUIT or NOTQUIT, by acl.Talks: the decider, the facts
 // and the memory of the daemon. A request has what Exim would have sent at that stage; what only Exim knows, a queue id or a
 // spam score, is empty. After an objection comes what a site's own ACL says: 550 for a recipient that is not ours, unless
-// the client may relay, and 550 for one of ours that does not exist. What is taken is counted and forgotten.
+// the client may relay, and 550 for one of ours that does not exist. What Exim refuses by itself, a command in the wrong place
+// or an address that is none, is refused here too, and nobody asked. What is taken is counted and forgotten.
 //
 // The dialogue is that of go-smtp. Before it stands a guard on every connection, since go-smtp tells nobody of a
 // connection, of a second EHLO, or of QUIT, and since it must not be the one to say where a message ends: see guard and

@@ -127,7 +127,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 		no = errRelay
 	}
 	s.q.Recipient, s.q.Verify = "", policy.VerifyNone
-	if no == nil { // which in an error would be one
+	if no == nil { // which as an error would not be nil
 		return nil
 	}
 	return no
