@@ -10,8 +10,8 @@ import (
 
 // Bounds of what the daemon does for an administrator.
 const (
-	saving    = time.Second // until a change is on the disk, or is told not to be
-	importing = time.Minute // until an import is
+	saving    = 3 * time.Second // until a change is on the disk, or is told not to be: a busy disk takes one
+	importing = time.Minute     // until an import is
 )
 
 // do does what is asked. The reply may have lines before it.
