@@ -95,11 +95,16 @@ func (d *Diag) try() error {
 // What it can not see, and calls not found: a socket bound to an interface, which those of link-local addresses
 // always are (a zone is ignored), and one in a VRF. Nobody is trusted more for it.
 func (d *Diag) Find(local, remote netip.AddrPort) (s Socket, found bool, err error) {
+	return d.findUntil(local, remote, time.Now().Add(findTimeout))
+}
+
+// findUntil is Find with another end.
+func (d *Diag) findUntil(local, remote netip.AddrPort, end time.Time) (s Socket, found bool, err error) {
 	local, remote = unmap(local), unmap(remote)
 	if !local.IsValid() || !remote.IsValid() || local.Addr().Is4() != remote.Addr().Is4() {
 		return Socket{UID: NoUID}, false, fmt.Errorf("sock_diag: %v, %v: %w", local, remote, errFamilies)
 	}
-	s, found, err = d.find(local, remote, time.Now().Add(findTimeout))
+	s, found, err = d.find(local, remote, end)
 	if err != nil {
 		return Socket{UID: NoUID}, false, fmt.Errorf("sock_diag: %w", err)
 	}

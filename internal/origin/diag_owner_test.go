@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,7 @@ func TestAClientThatClosedHasNoOwner(t *testing.T) {
 	if _, err := k.server.Read(make([]byte, 1)); err == nil { // the end has arrived
 		t.Fatal("the server reads something")
 	}
-	got, found, err := d.Find(k.clientAddr, k.serverAddr)
+	got, found, err := d.findUntil(k.clientAddr, k.serverAddr, time.Now().Add(time.Minute))
 	if err != nil || !found || (got != Socket{NoUID, 0, FinWait1} && got != Socket{NoUID, 0, FinWait2}) {
 		t.Errorf("Find = %+v, %t, %v; want nobody's, in FIN-WAIT", got, found, err)
 	}
@@ -53,7 +54,7 @@ func TestAClientThatClosedHasNoOwner(t *testing.T) {
 	if err := k.server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s, _, err := d.Find(k.clientAddr, k.serverAddr) // TIME-WAIT, or nothing if the host keeps none
+	s, _, err := d.findUntil(k.clientAddr, k.serverAddr, time.Now().Add(time.Minute)) // TIME-WAIT, or nothing if the host keeps none
 	if err != nil || s.Live() || s.UID != NoUID || s.Inode != 0 {
 		t.Errorf("Find = %+v, %v; want a socket of nobody", s, err)
 	}
@@ -69,7 +70,7 @@ func TestAClientThatResetIsNotFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, d, k.clientAddr, k.serverAddr, Socket{UID: NoUID}, false)
-	s, _, err := d.Find(k.serverAddr, k.clientAddr)
+	s, _, err := d.findUntil(k.serverAddr, k.clientAddr, time.Now().Add(time.Minute))
 	if err != nil || s.Live() {
 		t.Errorf("the server's end is %+v, %v", s, err)
 	}
@@ -102,7 +103,7 @@ func TestAClientOfAnotherUserIsThatUsers(t *testing.T) {
 				t.Fatal(err)
 			}
 			remote := l.Addr().(*net.TCPAddr).AddrPort()
-			got, found, err := d.Find(local, remote)
+			got, found, err := d.findUntil(local, remote, time.Now().Add(time.Minute))
 			if err != nil || !found || got.UID != nobody || !got.Live() {
 				t.Errorf("Find = %+v, %t, %v; want uid %d, live", got, found, err, nobody)
 			}
@@ -112,7 +113,7 @@ func TestAClientOfAnotherUserIsThatUsers(t *testing.T) {
 			// MPTCP keeps its owner in the kernel's tables beyond close(2), and where both sides speak it even
 			// ESTABLISHED, since its end is told otherwise. The owner is the true one, so nothing is lost.
 			gone := func(when string) {
-				got, _, err := d.Find(local, remote)
+				got, _, err := d.findUntil(local, remote, time.Now().Add(time.Minute))
 				if err != nil || got.UID != NoUID && (c.role != "mptcp" || got.UID != nobody) {
 					t.Errorf("%s Find = %+v, %v; want nobody's", when, got, err)
 				}

@@ -57,7 +57,7 @@ func TestCloseAmidFinds(t *testing.T) {
 	for range 20 {
 		wg.Go(func() {
 			for {
-				s, found, err := d.Find(k.clientAddr, k.serverAddr)
+				s, found, err := d.findUntil(k.clientAddr, k.serverAddr, time.Now().Add(time.Minute))
 				if errors.Is(err, net.ErrClosed) {
 					return
 				}
