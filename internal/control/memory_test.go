@@ -334,7 +334,7 @@ func TestEveryFaultHasWhatToDo(t *testing.T) {
 	st := Status{
 		DNS: DNSFailed, Door: acl.Stats{Bypass: "/run/x/bypass", Failed: 2}, Memory: &ledger.State{Fault: "no space left", Fix: "make room"},
 		Metrics: "127.0.0.1:9925: address already in use", Unsaved: "no space left",
-		Lists:   []rbl.ZoneHealth{{Zone: "ok.example", State: rbl.OK}, {Zone: "gone.example", State: rbl.Inert, Why: "emptied", Fix: "take it out"}},
+		Lists: []rbl.ZoneHealth{{Zone: "ok.example", State: rbl.OK}, {Zone: "gone.example", State: rbl.Inert, Why: "emptied", Fix: "take it out"}},
 	}
 	var got []string
 	for _, f := range st.faults() {
