@@ -162,7 +162,11 @@ func TestAListThatBeginsToFailListsNobodyAndIsNamedByTheNextTest(t *testing.T) {
 		zone := list(t, srv, rbl.OfAddresses, c.zone)
 		all.Go(func() {
 			l, told := lists(r, zone)
-			l.Test(t.Context())
+			for range 3 { // a machine that stands still makes one time out, and not all
+				if l.Test(t.Context()); l.States()[0].State == rbl.OK {
+					break
+				}
+			}
 			if h := l.States()[0]; h.State != rbl.OK {
 				t.Errorf("%s, before: %+v", c.name, h)
 			}
