@@ -52,6 +52,8 @@ type Server struct {
 	settings   atomic.Pointer[Settings]
 	socket     string
 	bypass     string
+	looked     atomic.Int64  // the millisecond in which the bypass file was last looked for
+	passing    atomic.Bool   // it stood there
 	patience   time.Duration // for a whole request; readDeadline
 	seats      chan struct{}
 	away       chan struct{}
@@ -74,7 +76,7 @@ type told struct {
 }
 
 // NewServer makes a server for a socket path, with so many seats; 0 means 16,384. While a file named bypass stands beside
-// the socket, and is root's or our own user's, every request is answered with no opinion.
+// the socket, and is root's or our own user's, every request is answered with no opinion; that is seen within a millisecond.
 func NewServer(socket string, seats int, prover Prover, s *Settings) *Server {
 	if seats <= 0 {
 		seats = defaultSeats
@@ -257,7 +259,7 @@ func (s *Server) rescue(c *net.UnixConn) {
 // decide judges a well-formed request of so many octets.
 func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q *policy.Request, octets int, behind bool) {
 	now := time.Now()
-	if s.bypassed() {
+	if s.bypassed(now) {
 		s.counters.bypassed.Add(1)
 		s.answer(c, Reply{Note: "bypass"}, behind)
 		settings.Log.Info("bypassed", "stage", q.Stage.String(), "file", s.bypass)
@@ -295,9 +297,17 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 // Ring returns the decisions that can still be explained.
 func (s *Server) Ring() *Ring { return &s.ring }
 
-// bypassed reports whether the bypass file stands there, a link to nothing too. One that another user made does not count:
-// the folder may be open to more than the administrator. os.Lstat says more, and takes twice as long.
-func (s *Server) bypassed() bool {
+// bypassed reports whether the bypass file stands there, looking at most once a millisecond.
+func (s *Server) bypassed(now time.Time) bool {
+	if tick := now.UnixMilli(); s.looked.Swap(tick) != tick { // also if the clock was set back
+		s.passing.Store(s.bypassStands())
+	}
+	return s.passing.Load()
+}
+
+// bypassStands looks for the bypass file, a link to nothing too. One that another user made does not count: the folder may
+// be open to more than the administrator. os.Lstat says more, and takes twice as long.
+func (s *Server) bypassStands() bool {
 	var st unix.Stat_t
 	return unix.Lstat(s.bypass, &st) == nil && (st.Uid == 0 || st.Uid == s.uid)
 }

@@ -242,16 +242,38 @@ func TestTheBypassFile(t *testing.T) {
 		if err := os.Symlink("/nowhere", file); err != nil { // a link that leads nowhere is a file that stands there
 			t.Fatal(err)
 		}
+		d.looked.Store(0)
 		if reply := d.say(t, forged); field(t, reply, "action") != "dunno" || field(t, reply, "note") != "bypass" {
 			t.Errorf("with the file: %q", reply)
 		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
+		d.looked.Store(0)
 	}
 	d.stop()
 	if n := strings.Count(d.log.String(), "bypassed"); n != 2 {
 		t.Errorf("%d lines of the log tell of the bypass, want 2", n)
+	}
+}
+
+func TestTheBypassFileIsLookedForOnceAMillisecond(t *testing.T) {
+	s := NewServer(filepath.Join(t.TempDir(), "policy.sock"), 1, nil, &Settings{})
+	now := time.Now().Truncate(time.Millisecond)
+	if s.bypassed(now) {
+		t.Error("there is no file")
+	}
+	if err := os.WriteFile(s.bypass, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.bypassed(now.Add(999 * time.Microsecond)) {
+		t.Error("looked for twice in a millisecond")
+	}
+	for _, later := range []time.Duration{time.Millisecond, -time.Hour, time.Hour} { // the clock may be set
+		s.passing.Store(false)
+		if !s.bypassed(now.Add(later)) {
+			t.Errorf("not looked for %v later", later)
+		}
 	}
 }
 

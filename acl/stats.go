@@ -123,7 +123,7 @@ func (s *Server) Stats() Stats {
 		Failed: c.failed.Load(), Bypassed: c.bypassed.Load(), Stages: []StageStats{},
 		Rules: c.rules.stats(),
 	}
-	if s.bypassed() {
+	if s.bypassStands() {
 		out.Bypass = s.bypass
 	}
 	for i := range c.stages {

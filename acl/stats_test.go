@@ -41,6 +41,7 @@ func TestTheServerCountsWhatItHasDone(t *testing.T) {
 		if err := os.WriteFile(bypass, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		d.looked.Store(0)
 		d.say(t, forged)
 		want := Stats{
 			Stages: []StageStats{
@@ -166,10 +167,12 @@ func TestAnObserverIsToldOfEachDecisionAndOfNothingElse(t *testing.T) {
 	if err := os.WriteFile(bypass, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	d.looked.Store(0)
 	d.say(t, wire(ordinary...))
 	if err := os.Remove(bypass); err != nil {
 		t.Fatal(err)
 	}
+	d.looked.Store(0)
 	unobserved := *d.settings.Load()
 	unobserved.Observer = nil
 	d.Swap(&unobserved)
