@@ -50,7 +50,11 @@ last 256 decisions, in the words of explain --json; the newest first.`,
 				return jsonTo(out).Encode(first)
 			}
 			if once || !isTerminal(out) || os.Getenv("TERM") == "dumb" {
-				return top.Print(out, first)
+				width := 120 // in a pipe: no column of a table is left out
+				if isTerminal(out) {
+					width = columns(out)
+				}
+				return top.Print(out, first, width)
 			}
 			err = top.Run(top.Options{Poll: poll, Interval: interval, Colour: os.Getenv("NO_COLOR") == ""}, first)
 			if err != nil {

@@ -139,7 +139,7 @@ func TestWhatAClientSendsCannotReachTheTerminal(t *testing.T) {
 		views = append(views, view(t, m))
 	}
 	var page strings.Builder
-	if err := Print(&page, s); err != nil {
+	if err := Print(&page, s, 300); err != nil {
 		t.Fatal(err)
 	}
 	shown := 0

@@ -47,9 +47,9 @@ func Run(o Options, first Snapshot) error {
 	return err
 }
 
-// Print writes a snapshot as text, with what was counted since the daemon was started.
-func Print(w io.Writer, s Snapshot) error {
-	p := page{seen: seen{}.add(s), width: 120}
+// Print writes a snapshot as text in so many columns, with what was counted since the daemon was started.
+func Print(w io.Writer, s Snapshot, columns int) error {
+	p := page{seen: seen{}.add(s), width: columns}
 	lines := append(p.header(), "")
 	lines = append(lines, p.stages()...)
 	for i := range panels {
