@@ -21,7 +21,7 @@ func (s *Server) read(c *net.UnixConn) (*[]byte, error) {
 		return s.buffer(), err
 	}
 	var failed error
-	err = raw.Read(func(fd uintptr) (done bool) {
+	take := func(fd uintptr) (done bool) {
 		if buf == nil {
 			buf = s.buffer()
 		}
@@ -31,7 +31,15 @@ func (s *Server) read(c *net.UnixConn) (*[]byte, error) {
 			buf = nil
 		}
 		return done
-	})
+	}
+	err = raw.Read(take)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // a machine that stood still finds its time over, and perhaps the whole request
+		raw.Control(func(fd uintptr) {
+			if take(fd) {
+				err = nil
+			}
+		})
+	}
 	if buf == nil {
 		buf = s.buffer()
 	}

@@ -231,6 +231,32 @@ func TestACallerWhoMayNotAsk(t *testing.T) {
 	}
 }
 
+// A machine that stands still is late where its clients are not.
+func TestWhatIsThereWhenTheTimeIsOverIsRead(t *testing.T) {
+	s := NewServer("s", 1, nil, &Settings{})
+	for _, tt := range []struct{ name, sent, want string }{
+		{"half a request", wire(ordinary...)[:100], "no empty line within 2s"},
+		{"nothing", "", "no empty line within 2s"},
+		{"all of it", wire(ordinary...), ""},
+	} {
+		client, c := pair(t)
+		defer client.Close()
+		defer c.Close()
+		if _, err := io.WriteString(client, tt.sent); err != nil {
+			t.Fatal(err)
+		}
+		c.SetReadDeadline(time.Now().Add(-time.Second))
+		buf, err := s.read(c)
+		if _, err := parse(*buf, err, s.patience); tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if string(*buf) != tt.sent {
+			t.Errorf("%s: %q", tt.name, *buf)
+		}
+		s.release(buf)
+	}
+}
+
 func TestTheBypassFile(t *testing.T) {
 	d := open(t, 0, nil)
 	forged := wire(overlay(ordinary, "helo_name=mx.example.org")...)
