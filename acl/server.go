@@ -52,8 +52,7 @@ type Server struct {
 	settings   atomic.Pointer[Settings]
 	socket     string
 	bypass     string
-	looked     atomic.Int64  // the millisecond in which the bypass file was last looked for
-	passing    atomic.Bool   // it stood there
+	looked     atomic.Int64  // the millisecond in which the bypass file was last looked for, twice, and 1 if it stood there
 	patience   time.Duration // for a whole request; readDeadline
 	seats      chan struct{}
 	away       chan struct{}
@@ -297,12 +296,18 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 // Ring returns the decisions that can still be explained.
 func (s *Server) Ring() *Ring { return &s.ring }
 
-// bypassed reports whether the bypass file stands there, looking at most once a millisecond.
+// bypassed reports whether the bypass file stands there, looking once a millisecond. Who comes while another looks does so
+// too: what was seen before may be from hours ago.
 func (s *Server) bypassed(now time.Time) bool {
-	if tick := now.UnixMilli(); s.looked.Swap(tick) != tick { // also if the clock was set back
-		s.passing.Store(s.bypassStands())
+	tick, seen := now.UnixMilli(), s.looked.Load()
+	if seen>>1 != tick { // also if the clock was set back
+		seen = tick << 1
+		if s.bypassStands() {
+			seen++
+		}
+		s.looked.Store(seen)
 	}
-	return s.passing.Load()
+	return seen&1 != 0
 }
 
 // bypassStands looks for the bypass file, a link to nothing too. One that another user made does not count: the folder may

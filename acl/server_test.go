@@ -296,9 +296,35 @@ func TestTheBypassFileIsLookedForOnceAMillisecond(t *testing.T) {
 		t.Error("looked for twice in a millisecond")
 	}
 	for _, later := range []time.Duration{time.Millisecond, -time.Hour, time.Hour} { // the clock may be set
-		s.passing.Store(false)
 		if !s.bypassed(now.Add(later)) {
 			t.Errorf("not looked for %v later", later)
+		}
+		s.looked.Store(now.UnixMilli() << 1)
+	}
+}
+
+func TestWhoeverComesWhileTheBypassFileIsLookedForSeesItToo(t *testing.T) {
+	s := NewServer(filepath.Join(t.TempDir(), "policy.sock"), 1, nil, &Settings{})
+	now := time.Now()
+	for range 500 {
+		for _, stands := range []bool{true, false} {
+			err := os.Remove(s.bypass)
+			if stands {
+				err = os.WriteFile(s.bypass, nil, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(time.Millisecond)
+			var all sync.WaitGroup
+			for range 8 {
+				all.Go(func() {
+					if got := s.bypassed(now); got != stands {
+						t.Errorf("the file stands there: %v, and %v is seen", stands, got)
+					}
+				})
+			}
+			all.Wait()
 		}
 	}
 }
