@@ -161,9 +161,13 @@ func (g *guard) fail(err error) {
 	}
 }
 
-// message reads octets of a message, within its end.
+// message reads octets of a message, within its end. A connection that ends before it is no end of one: go-smtp would take
+// half of a last chunk for all of it.
 func (g *guard) message(b []byte) (int, error) {
-	if _, err := g.in.Peek(1); err != nil {
+	switch _, err := g.in.Peek(1); {
+	case err == io.EOF:
+		return 0, io.ErrUnexpectedEOF
+	case err != nil:
 		return 0, err
 	}
 	p, _ := g.in.Peek(min(g.in.Buffered(), len(b)))

@@ -4,8 +4,8 @@ import "bytes"
 
 // header reads the header of a message as Exim does, octet by octet: to the first line that is empty or no field. A line
 // that begins with a blank continues the one before; a bare CR ends a line, and the rest continues it, and so does a bare LF if
-// the first line of all ended by CR LF; lines of blanks at the end of a field are dropped. What follows is counted only. It keeps the fields that rules read, cut as the snippet
-// cuts them, and never more.
+// the first line of all ended by CR LF; lines of blanks at the end of a field are dropped. What follows is counted only. It
+// keeps the fields that rules read, cut as the snippet cuts them, and never more.
 type header struct {
 	chunked                       bool // it came by BDAT
 	messageID, date, from, listID field

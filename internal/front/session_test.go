@@ -191,7 +191,7 @@ func TestMailBeforeAGreetingIsForTheRulesToJudge(t *testing.T) {
 }
 
 func TestAMessageThatIsLostWithItsConnectionIsThereAtNOTQUIT(t *testing.T) {
-	for _, ends := range []string{"DATA\r\nSubject: x\r\n", "DATA\r\n\r\n.\n", "BDAT 100\r\nSubject: x\r\n", ""} {
+	for _, ends := range []string{"DATA\r\nSubject: x\r\n", "DATA\r\n\r\n.\n", "BDAT 100\r\nSubject: x\r\n", "BDAT 100 LAST\r\nSubject: x\r\n", ""} {
 		p := play(t, nil)
 		c := p.dial()
 		c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<a@example.org>", "250", "RCPT TO:<alice@example.com>", "250")
@@ -200,6 +200,9 @@ func TestAMessageThatIsLostWithItsConnectionIsThereAtNOTQUIT(t *testing.T) {
 		io.Copy(io.Discard, c.in)
 		if q := p.at(policy.NotQuit); len(q) != 1 || q[0].Sender.Value != "a@example.org" || q[0].RcptCount != 1 || q[0].Recipients != 1 {
 			t.Errorf("%q: %+v", ends, q)
+		}
+		if got := p.asked(); got != "CONNECT HELO MAIL RCPT NOTQUIT" {
+			t.Errorf("%q: %s", ends, got)
 		}
 	}
 }
