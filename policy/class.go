@@ -160,9 +160,9 @@ func ToPostmaster(address string) bool {
 	local, _, _ := strings.Cut(address, "@")
 	switch len(local) { // most are of another length
 	case len("postmaster"):
-		return lower(local) == "postmaster"
+		return Lower(local) == "postmaster"
 	case len("abuse"):
-		return lower(local) == "abuse"
+		return Lower(local) == "abuse"
 	}
 	return false
 }

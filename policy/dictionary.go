@@ -196,7 +196,7 @@ func (s *Dictionary) trap(relays map[string][]string) Judge {
 			return Pass()
 		}
 		if q.Stage == RCPT {
-			if slices.ContainsFunc(s.Traps, func(t string) bool { return lower(t) == lower(q.Recipient) }) {
+			if slices.ContainsFunc(s.Traps, func(t string) bool { return Lower(t) == Lower(q.Recipient) }) {
 				return Verdict{Reason: quoted(q.Recipient) + " is a trap", Effects: []Effect{{Kind: Trap}}}
 			}
 			return Pass()

@@ -163,12 +163,12 @@ func canonical(name string) string {
 	if !strings.HasSuffix(name, "..") {
 		name = strings.TrimSuffix(name, ".")
 	}
-	return lower(name)
+	return Lower(name)
 }
 
-// lower lowers ASCII letters only, as DNS and SMTP compare names (RFC 4343). Unicode's lower case of the Kelvin sign is
+// Lower lowers ASCII letters only, as DNS and SMTP compare names (RFC 4343). Unicode's lower case of the Kelvin sign is
 // an ASCII k, and an 8-bit greeting would pass for a name of ours.
-func lower(s string) string {
+func Lower(s string) string {
 	i := 0
 	for i < len(s) && (s[i] < 'A' || s[i] > 'Z') {
 		i++

@@ -100,7 +100,7 @@ func (s *HELO) elsewhere(q *Request, f *Facts) Verdict {
 func families(providers []string) map[string][]string {
 	m := map[string][]string{}
 	for _, p := range providers {
-		family := strings.Fields(lower(p))
+		family := strings.Fields(Lower(p))
 		for _, domain := range family {
 			m[domain] = family
 		}
@@ -169,10 +169,10 @@ func providerMistakes(providers []string) []Mistake {
 			switch {
 			case !IsHostname(d) || !strings.Contains(d, ".") || strings.HasSuffix(d, "."):
 				m = append(m, Mistake{"providers", quoted(d) + " is no domain; write those of one provider like google.com gmail.com"})
-			case seen[lower(d)]:
+			case seen[Lower(d)]:
 				m = append(m, Mistake{"providers", quoted(d) + " is there twice"})
 			}
-			seen[lower(d)] = true
+			seen[Lower(d)] = true
 		}
 	}
 	return m

@@ -60,7 +60,7 @@ func TestLowerKnowsASCIIOnly(t *testing.T) {
 		if c >= 'A' && c <= 'Z' {
 			want = string([]byte{byte(c) + 32})
 		}
-		if got := lower(in) + lower("Q"+in); got != want+"q"+want {
+		if got := Lower(in) + Lower("Q"+in); got != want+"q"+want {
 			t.Errorf("%q becomes %q", in, got)
 		}
 	}
@@ -128,7 +128,7 @@ func FuzzHELO(f *testing.F) {
 				t.Fatalf("a trailing dot makes %+v of %+v", dotted, h)
 			}
 		}
-		if lowered := ParseHELO(lower(raw)); lowered != h {
+		if lowered := ParseHELO(Lower(raw)); lowered != h {
 			t.Fatalf("lower case makes %+v of %+v", lowered, h)
 		}
 		q := Request{Stage: RCPT, Client: addr("203.0.113.7"), HELO: Known(raw)}

@@ -144,9 +144,9 @@ func (s *Nobody) excepted(q *Request) bool {
 			return true
 		}
 	}
-	sender := lower(q.Sender.Value)
+	sender := Lower(q.Sender.Value)
 	for _, a := range s.AllowSenders {
-		a = lower(a)
+		a = Lower(a)
 		if sender == a || strings.HasPrefix(a, "@") && strings.HasSuffix(sender, a) {
 			return true
 		}

@@ -219,7 +219,7 @@ func recipients(list []string) (map[string]bool, error) {
 	known := map[string]bool{}
 	for _, item := range list {
 		if strings.Contains(item, "@") {
-			known[front.Lower(item)] = true
+			known[policy.Lower(item)] = true
 			continue
 		}
 		if err := addFile(known, item); err != nil {
@@ -238,7 +238,7 @@ func addFile(known map[string]bool, path string) error {
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		line, _, _ := strings.Cut(lines.Text(), "#")
-		line = front.Lower(strings.TrimSpace(line))
+		line = policy.Lower(strings.TrimSpace(line))
 		switch {
 		case line == "":
 		case !strings.Contains(line, "@"):

@@ -110,7 +110,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if !isAddress(to) {
 		return errAddress
 	}
-	to = Lower(to)
+	to = policy.Lower(to) // as Exim does
 	s.q.Recipient, s.q.Verify = to, s.verify(to)
 	switch s.q.Verify { // Exim forgets why only when it verifies again
 	case policy.VerifyUnknown:
@@ -139,17 +139,6 @@ var domain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9][A-Za-z0
 // isAddress reports whether Exim would ask about an address, which go-smtp has read; it refuses others by itself.
 func isAddress(s string) bool {
 	return len(s) <= longestAddress && domain.MatchString(s[strings.LastIndexByte(s, '@')+1:])
-}
-
-// Lower lowers ASCII letters only, as Exim does with a recipient: in Unicode a Kelvin sign is a small k, too.
-func Lower(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] += 'a' - 'A'
-		}
-	}
-	return string(b)
 }
 
 // verify is Exim's verify = recipient: by a list.
