@@ -286,11 +286,10 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 		s.ring.add(m)
 	}
 	s.answer(c, reply, behind)
-	took := time.Since(now)
 	if settings.Observer != nil {
-		settings.Observer.Observe(d, took)
+		settings.Observer.Observe(d, m.took)
 	}
-	logDecision(settings, d, q, known.view.uid, took)
+	logDecision(settings, d, q, known.view.uid, m.took)
 }
 
 // Ring returns the decisions that can still be explained.

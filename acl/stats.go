@@ -59,7 +59,7 @@ func Stages() []policy.Stage {
 	return list
 }
 
-// Observer is told of each decision when Exim has its answer: which, and how long that took. It is on the way of every
+// Observer is told of each decision when Exim has its answer: which, and how long it took to make. It is on the way of every
 // callout: it must not block, nor keep the decision. It may be called from several goroutines.
 type Observer interface {
 	Observe(d *Decision, took time.Duration)

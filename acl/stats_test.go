@@ -1,10 +1,13 @@
 package acl
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"sync"
@@ -182,6 +185,36 @@ func TestAnObserverIsToldOfEachDecisionAndOfNothingElse(t *testing.T) {
 	defer w.mu.Unlock()
 	if diff := cmp.Diff([]string{"CONNECT dunno ", "RCPT deny helo.H3"}, w.seen); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Whoever goes on sending is listened to after the decision, which takes no longer for it.
+func TestADecisionTakesAsLongToAnObserverAndInTheLogAsItIsExplained(t *testing.T) {
+	const times = 20
+	w := &witness{}
+	d := open(t, 0, func(s *Settings) { s.Observer = w })
+	for range times {
+		d.say(t, wire(ordinary...)+"more")
+	}
+	awaitSeats(t, d, 0)
+	var explained, observed, logged []string
+	for _, line := range d.Ring().Last(times) {
+		var x Explanation
+		if err := json.Unmarshal(line, &x); err != nil {
+			t.Fatal(err)
+		}
+		explained = append(explained, fmt.Sprint(x.Took))
+	}
+	for _, took := range w.took {
+		observed = append(observed, fmt.Sprint(took.Microseconds()))
+	}
+	for _, m := range regexp.MustCompile(`msg=decision .* us=(\d+)`).FindAllStringSubmatch(d.log.String(), -1) {
+		logged = append(logged, m[1])
+	}
+	for _, list := range [][]string{explained, observed, logged} {
+		if slices.Sort(list); len(list) != times || !slices.Equal(list, explained) {
+			t.Errorf("explained %v, observed %v, logged %v", explained, observed, logged)
+		}
 	}
 }
 
