@@ -139,7 +139,7 @@ func printRecent(out io.Writer, list []acl.Explanation, now time.Time) error {
 		}
 		client := "this machine"
 		if x.Client.IsValid() {
-			client = x.Client.String()
+			client = plain(x.Client.String()) // a zone may be any text
 		}
 		if len(client) > 18 { // what is left of 80 columns
 			client = "\n            " + client

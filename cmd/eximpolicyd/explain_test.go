@@ -79,7 +79,7 @@ func TestWhatADamagedFileOfDecisionsHasCannotChangeATerminal(t *testing.T) {
 		Memory: []acl.Counted{{Bad: 3}}, Allowed: &ledger.Allowed{}, Bans: []ledger.Ban{{}}, Made: []ledger.Ban{{Level: 2}}, Changes: []acl.Change{{}},
 	}
 	poison(reflect.ValueOf(&x), hostile)
-	x.ID = "1xWDejTdYC" // else it is not loaded
+	x.ID, x.Client = "1xWDejTdYC", netip.MustParseAddr("fe80::1").WithZone(hostile) // without such an id it is not loaded
 	silent := x
 	silent.Trace, silent.Would = []acl.Step{{Rule: hostile, Result: "pass"}, {Rule: hostile, Result: "skip", Why: hostile}}, ""
 	for _, x := range []acl.Explanation{x, silent} {
