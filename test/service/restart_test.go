@@ -114,8 +114,8 @@ func cutOff(err error) bool {
 func (p *pacer) figure(t *testing.T, what string) {
 	t.Helper()
 	t.Logf("FIGURE %s under %d callouts/s: %d asked, %d answered, %d refused a connection, %d cut off, %d without an answer; "+
-		"the slowest answer after %.2f s, %d after the 3 s that Exim waits", what, rate, p.sent.Load(), p.answered.Load(), p.refused.Load(),
-		p.cut.Load(), p.unanswered.Load(), time.Duration(p.slowest.Load()).Seconds(), p.late.Load())
+		"the slowest answer after %.2f s, %d after the 3 s that Exim waits; %d cut off besides that had not asked for 1 s", what, rate, p.sent.Load(), p.answered.Load(), p.refused.Load(),
+		p.cut.Load(), p.unanswered.Load(), time.Duration(p.slowest.Load()).Seconds(), p.late.Load(), p.stopped.Load())
 }
 
 // under asks all the while that each is called, once for each restart, and returns what came of it.
