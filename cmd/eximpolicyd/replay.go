@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -180,22 +181,17 @@ func (r *replayer) write(out io.Writer, rep *report.Report) error {
 }
 
 // page writes the page beside its file first, so that there is an old one or a whole one.
-func (r *replayer) page(rep *report.Report) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(r.html), ".replay-*.html")
+func (r *replayer) page(rep *report.Report) error {
+	f, err := renameio.NewPendingFile(r.html, renameio.WithTempDir(filepath.Dir(r.html)), renameio.WithStaticPermissions(pageMode))
 	if err != nil {
 		return fail(exIO, htmlHint, "%w", err)
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(file.Name())
-		}
-	}()
-	text := bufio.NewWriter(file)
-	err = errors.Join(rep.HTML(text), text.Flush(), file.Chmod(pageMode), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), r.html)
+	defer f.Cleanup()
+	text := bufio.NewWriter(f)
+	if err := errors.Join(rep.HTML(text), text.Flush()); err != nil {
+		return fail(exIO, htmlHint, "%w", err)
 	}
-	if err != nil {
+	if err := f.CloseAtomicallyReplace(); err != nil {
 		return fail(exIO, htmlHint, "%w", err)
 	}
 	return nil
