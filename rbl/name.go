@@ -126,7 +126,24 @@ func hostName(name string) error {
 			return errAddress
 		}
 	}
+	if nibbles(name) {
+		return errAddress
+	}
 	return nil
+}
+
+// nibbles reports whether a name is all that stands in front of the zone in a question about an address of IPv6. A list
+// could not tell it from one.
+func nibbles(name string) bool {
+	if len(name) != 32+31 {
+		return false
+	}
+	for i := range len(name) {
+		if i%2 == 1 && name[i] != '.' || i%2 == 0 && strings.IndexByte("0123456789abcdefABCDEF", name[i]) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // strange says what a name is that has characters which names do not have.

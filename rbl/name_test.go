@@ -70,6 +70,7 @@ func TestQueryNameRefusesWhatIsNoHostName(t *testing.T) {
 		{"an IPv6 address", "2001:db8::1", "address"},
 		{"an address of inet_aton", "0x7f.1", "address"},
 		{"a number", "3221225985", "address"},
+		{"an IPv6 address backwards", strings.Repeat("0.", 31) + "A", "address"},
 	} {
 		got, err := QueryName(c.of, "dbl.example")
 		if err == nil || !strings.Contains(err.Error(), c.wrong) {
@@ -84,6 +85,10 @@ func TestQueryNameRefusesWhatIsNoHostName(t *testing.T) {
 		"_dmarc.a_b.test":   "_dmarc.a_b.test.dbl.example",
 		"1and1.example":     "1and1.example.dbl.example",
 		"xn--mil-qla.test":  "xn--mil-qla.test.dbl.example",
+
+		strings.Repeat("0-", 31) + "a": strings.Repeat("0-", 31) + "a.dbl.example",
+		strings.Repeat("0.", 31) + "g": strings.Repeat("0.", 31) + "g.dbl.example",
+		strings.Repeat("0.", 30) + "a": strings.Repeat("0.", 30) + "a.dbl.example",
 	} {
 		if got, err := QueryName(of, "dbl.example"); got != want || err != nil {
 			t.Errorf("%q: %q, %v, want %q", of, got, err, want)
@@ -147,7 +152,8 @@ func TestAnAddressComesBackFromItsQueryName(t *testing.T) {
 
 func FuzzQueryName(f *testing.F) {
 	for _, s := range []string{"mail.example.com", "Mail.Example.", "192.0.2.1", "[2001:db8::1]", "a..b", "-a.test", "_a.test",
-		"::ffff:192.0.2.1", "fe80::1%eth0", strings.Repeat("a.", 127), "x.1", "K.example"} {
+		"::ffff:192.0.2.1", "fe80::1%eth0", strings.Repeat("a.", 127), "x.1", "K.example",
+		strings.Repeat("0.", 31) + "a"} {
 		f.Add(s, "bl.example")
 	}
 	f.Fuzz(func(t *testing.T, subject, zone string) {
