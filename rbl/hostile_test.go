@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,30 @@ func resolver(t testing.TB, srv *dnstest.Server) *rbl.Resolver {
 	}
 	t.Cleanup(func() { r.Close() })
 	return r
+}
+
+// standstill watches whether this machine stands still: then a time-out is no fault of the code. The function tells.
+func standstill(t testing.TB) (seen func() bool) {
+	var longest atomic.Int64
+	var watch sync.WaitGroup
+	ended := make(chan struct{})
+	watch.Go(func() {
+		for tick := time.NewTicker(10 * time.Millisecond); ; {
+			last := time.Now()
+			select {
+			case <-ended:
+				tick.Stop()
+				return
+			case <-tick.C:
+				longest.Store(max(longest.Load(), int64(time.Since(last))))
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(ended)
+		watch.Wait()
+	})
+	return func() bool { return time.Duration(longest.Load()) > 200*time.Millisecond }
 }
 
 // wrong are the answers that nobody may use. Before the right one they change nothing, alone they are no answer.
@@ -151,6 +176,7 @@ func TestTheRightAnswerIsFoundAmongAHundredThousandForgedOnes(t *testing.T) {
 	const askers, names, packets = 8, 13, 1000
 	srv := start(t)
 	srv.Play("junk.example", dnstest.ManyJunk(packets))
+	stoodStill := standstill(t)
 	var asking sync.WaitGroup
 	for i := range askers {
 		r := resolver(t, srv) // each with sockets of its own: the junk of one does not flood another
@@ -164,7 +190,7 @@ func TestTheRightAnswerIsFoundAmongAHundredThousandForgedOnes(t *testing.T) {
 		asking.Go(func() {
 			for n := range names {
 				rec := r.Lookup(t.Context(), fmt.Sprintf("first%d-%d.junk.example", i, n), dns.TypeA)
-				if rec.Outcome == rbl.TimedOut { // once by a machine that stood still, and not twice
+				if rec.Outcome == rbl.TimedOut && stoodStill() {
 					rec = r.Lookup(t.Context(), fmt.Sprintf("second%d-%d.junk.example", i, n), dns.TypeA)
 				}
 				if words(rec.Addresses) != right {
