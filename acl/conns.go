@@ -52,8 +52,12 @@ type connKey struct {
 }
 
 // tuple is Exim's own socket: what it is connected to, and where. Behind a proxy the far end is the proxy's, and the
-// client is only what a line of the PROXY protocol says.
-type tuple struct{ far, server netip.AddrPort }
+// client is only what a line of the PROXY protocol says. Exim ends a connection before its process ends, and a proxy may
+// use the port again at once: the inode tells the new connection from the old one.
+type tuple struct {
+	far, server netip.AddrPort
+	inode       uint32 // 0: there is no such socket
+}
 
 // conn is one entry. It is changed under the table's lock and copied out.
 type conn struct {
@@ -135,14 +139,14 @@ func (c *conns) note(pid int32, q *policy.Request, own bool, now time.Time) view
 // open makes an entry at CONNECT, or at HELO where Exim does not ask at CONNECT. Later is too late: a client that has
 // closed its end leaves no trace of who it was.
 func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now time.Time) view {
-	e := &conn{start: start, seen: now, tuple: tuple{key.client, netip.AddrPortFrom(q.Server, port(q.ServerPort))}}
+	e := &conn{start: start, seen: now, tuple: tuple{far: key.client, server: netip.AddrPortFrom(q.Server, port(q.ServerPort))}}
 	if own {
 		e.uid = owner(c.prover, e.tuple)
 	}
 	if q.ProxyLocal.Addr().IsValid() {
 		e.tuple.far = q.ProxyLocal
 	}
-	exists := c.exists(e.tuple)
+	e.tuple.inode = c.inode(e.tuple)
 	c.mu.Lock()
 	first, named := c.owners[e.tuple]
 	c.mu.Unlock()
@@ -154,7 +158,7 @@ func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now
 	if now, ok := c.owners[e.tuple]; ok && now != first && now.pid != key.pid {
 		copied = true // named between the two locks
 	}
-	e.proven = exists && !copied
+	e.proven = e.tuple.inode != 0 && !copied
 	c.forget(key) // an old entry, with its tuple
 	if e.proven {
 		c.table.Add(key, e)
@@ -212,13 +216,16 @@ func (c *conns) forget(key connKey) {
 	c.claims.Remove(key)
 }
 
-// exists reports whether Exim's own end of the connection is there.
-func (c *conns) exists(t tuple) bool {
+// inode returns that of Exim's own end of the connection, and 0 if it is not there.
+func (c *conns) inode(t tuple) uint32 {
 	if !t.server.IsValid() || t.server.Port() == 0 || t.far.Port() == 0 {
-		return false // exim -bh, or a local submission
+		return 0 // exim -bh, or a local submission
 	}
 	s, found, err := c.prover.Find(t.server, t.far)
-	return err == nil && found && s.Live()
+	if err != nil || !found || !s.Live() {
+		return 0
+	}
+	return s.Inode
 }
 
 // owner returns the user at the other end of a connection from this machine. A socket without an inode has been closed,

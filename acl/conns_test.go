@@ -151,6 +151,32 @@ func TestATupleBelongsToTheFirstThatNamedIt(t *testing.T) {
 	}
 }
 
+func TestAPortThatIsUsedAgainIsAnotherConnection(t *testing.T) {
+	for name, words := range map[string][]string{
+		"from a client": nil,
+		"from a proxy":  {"proxy_local_address=10.0.0.1", "proxy_local_port=5555"},
+	} {
+		k := world()
+		conns := newConns(k)
+		proven := func(pid int32, stage string) bool {
+			return conns.note(pid, at(t, stage, append([]string{"helo_name=h"}, words...)...), false, noon).proven
+		}
+		if !proven(10, "CONNECT") || !proven(10, "QUIT") {
+			t.Fatalf("%s: not proven", name)
+		}
+		for ends, socket := range k.sockets { // Exim's process has still to end when the port is used again
+			socket.Inode += 100
+			k.sockets[ends] = socket
+		}
+		if !proven(11, "CONNECT") || !proven(11, "RCPT") {
+			t.Errorf("%s: a new connection is taken for a copy of the one before", name)
+		}
+		if proven(12, "CONNECT") {
+			t.Errorf("%s: a copy of the new connection is proven", name)
+		}
+	}
+}
+
 func TestAProcessThatAskedJustNowIsNotLookedUpAgain(t *testing.T) {
 	k := world()
 	conns := newConns(k)

@@ -17,13 +17,14 @@ import (
 type naive struct {
 	past  []past
 	alive map[int32]uint64
-	live  map[int]bool // client ports with a socket
+	live  map[int]uint32 // the sockets of client ports
 }
 
 type past struct {
 	pid    int32
 	start  uint64
 	port   int
+	inode  uint32
 	stage  policy.Stage
 	helo   string
 	at     time.Time
@@ -50,25 +51,25 @@ func (n *naive) note(p past) (known, proven bool, greetings []string) {
 	if p.stage == policy.Connect || p.stage == policy.Helo && len(session) == 0 {
 		n.end(p)
 		session = nil
-		p.copied = false
+		p.copied, p.inode = false, n.live[p.port]
 		for i := range n.past {
-			if old := &n.past[i]; !old.ended && !old.copied && old.port == p.port && old.pid != p.pid && n.alive[old.pid] == old.start {
+			if old := &n.past[i]; !old.ended && !old.copied && old.port == p.port && old.inode == p.inode && old.pid != p.pid && n.alive[old.pid] == old.start {
 				p.copied = true
 			}
 		}
 		if !p.copied { // whoever had it is dead
 			for i := range n.past {
-				if old := &n.past[i]; old.port == p.port && old.pid != p.pid {
+				if old := &n.past[i]; old.port == p.port && old.inode == p.inode && old.pid != p.pid {
 					old.copied = true
 				}
 			}
 		}
-		p.proven = n.live[p.port] && !p.copied
+		p.proven = p.inode != 0 && !p.copied
 	} else if len(session) == 0 {
 		return false, false, nil
 	} else {
 		last := session[len(session)-1]
-		p.proven, p.copied = last.proven, last.copied
+		p.proven, p.copied, p.inode = last.proven, last.copied, last.inode
 	}
 	n.past = append(n.past, p)
 	for _, old := range session {
@@ -109,11 +110,13 @@ func (n *naive) end(p past) {
 func TestTheTableAgreesWithANaiveOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := &kernel{sockets: map[[2]netip.AddrPort]origin.Socket{}, started: map[int32]uint64{}}
-		model := &naive{alive: k.started, live: map[int]bool{}}
-		for port := 1; port <= 2; port++ {
-			model.live[port] = true
-			k.sockets[[2]netip.AddrPort{serverEnd, netip.AddrPortFrom(clientEnd.Addr(), uint16(port))}] = origin.Socket{Inode: 1, State: origin.Established}
+		model := &naive{alive: k.started, live: map[int]uint32{}}
+		connect := func(port int) { // anew, if it was before
+			model.live[port] += 3
+			k.sockets[[2]netip.AddrPort{serverEnd, netip.AddrPortFrom(clientEnd.Addr(), uint16(port))}] = origin.Socket{Inode: model.live[port], State: origin.Established}
 		}
+		connect(1)
+		connect(2)
 		for pid := int32(1); pid <= 3; pid++ {
 			k.started[pid] = uint64(pid)
 		}
@@ -131,6 +134,9 @@ func TestTheTableAgreesWithANaiveOne(t *testing.T) {
 				now = now.Add(pidRest)
 			case 1:
 				now = now.Add(time.Hour + 1)
+			case 2:
+				connect(1)
+				now = now.Add(time.Second)
 			default:
 				now = now.Add(time.Second)
 			}

@@ -44,7 +44,7 @@ func (t *Talk) Decide(q *policy.Request, trace bool) Decision {
 	c := &t.conversation
 	c.Interfaces = t.interfaces.Addresses(now)
 	if q.Stage == policy.Connect && t.prover != nil && ownAddress(q, c.Interfaces) {
-		c.Owner = owner(t.prover, tuple{netip.AddrPortFrom(q.Client, port(q.ClientPort)), netip.AddrPortFrom(q.Server, port(q.ServerPort))})
+		c.Owner = owner(t.prover, tuple{far: netip.AddrPortFrom(q.Client, port(q.ClientPort)), server: netip.AddrPortFrom(q.Server, port(q.ServerPort))})
 	}
 	ctx := budget{end: now.Add(Budget(q.Stage))}
 	d := c.Decide(&ctx, q, now, trace)

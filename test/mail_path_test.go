@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -145,45 +144,33 @@ func sendLetters(t *testing.T, letters []letter, send func(l *letter, port int) 
 	return heard
 }
 
-// verdictsInExim returns what the daemon decided about each letter, by its decision
-// lines: every stage that was asked, joined.
+// verdictsInExim ends the daemon, so that every line is written, and returns what it decided about each letter, by its
+// decision lines: every stage that was asked, joined.
 func verdictsInExim(t *testing.T, d *rig.Daemon, letters []letter) []letterVerdict {
 	t.Helper()
-	var verdicts []letterVerdict
-	var missing error
-	late, lines := 0, 0
-	err := rig.Await("the decision lines of every session", func() bool {
-		if strings.Count(d.Log(), `"stage":"QUIT"`) < len(letters) {
-			return false
-		}
-		list, err := d.Decisions()
-		if err != nil {
-			t.Error(err)
-			return true
-		}
-		byPort := map[int][]rig.Decision{}
-		late, lines = 0, len(list)
-		for _, one := range list {
-			byPort[one.ClientPort] = append(byPort[one.ClientPort], one)
-			if one.Degraded {
-				late++
-			}
-		}
-		verdicts, missing = make([]letterVerdict, len(letters)), nil
-		for i := range letters {
-			v, err := joinedLines(byPort[firstLetterPort+i])
-			if err != nil {
-				missing = errors.Join(missing, fmt.Errorf("%s: %w", letters[i].name, err))
-			}
-			verdicts[i] = v
-		}
-		return missing == nil
-	})
-	if err := errors.Join(err, missing); err != nil {
+	if err := d.Stop(); err != nil {
 		t.Fatal(err)
 	}
+	list, err := d.Decisions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byPort := map[int][]rig.Decision{}
+	late := 0
+	for _, one := range list {
+		byPort[one.ClientPort] = append(byPort[one.ClientPort], one)
+		if one.Degraded {
+			late++
+		}
+	}
+	verdicts := make([]letterVerdict, len(letters))
+	for i := range letters {
+		if verdicts[i], err = joinedLines(byPort[firstLetterPort+i]); err != nil {
+			t.Errorf("%s: %v", letters[i].name, err)
+		}
+	}
 	if late > 0 { // on a busy machine; what was not known in time would show in the verdict
-		t.Logf("%d of %d decisions took longer than their budget", late, lines)
+		t.Logf("%d of %d decisions took longer than their budget", late, len(list))
 	}
 	return verdicts
 }

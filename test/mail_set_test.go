@@ -203,9 +203,6 @@ func TestTheWrittenMailsAreJudgedAsWrittenInEximAndInCheck(t *testing.T) {
 		if others := toldClients(t, letters, inExim, heard); len(others) > 0 {
 			t.Errorf("%s: Exim itself refused: %v", preset, others)
 		}
-		if err := d.Stop(); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

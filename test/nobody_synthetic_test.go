@@ -173,3 +173,41 @@ func TestACopyOfAProxiedConnectionIsSyntheticWhateverClientItNames(t *testing.T)
 		}
 	}
 }
+
+// Exim ends a connection some time before its process ends, and a client's port, which may be a proxy's, is free to be used
+// again at once.
+func TestAConnectionFromAPortThatIsUsedAgainIsProven(t *testing.T) {
+	t.Parallel()
+	s := started(t, rig.Config{Flavour: "stock"})
+	d := daemon(t, s, enforcing("lenient"))
+	const times = 25
+	from := &net.TCPAddr{IP: net.ParseIP(rig.ProxyFrom)}
+	for i := range times {
+		conn, err := (&net.Dialer{LocalAddr: from}).Dial("tcp4", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		from = conn.LocalAddr().(*net.TCPAddr)
+		fmt.Fprintf(conn, "PROXY TCP4 203.0.113.7 192.0.2.25 %d 25\r\n", 40000+i)
+		c, r, err := rig.Talk(conn)
+		if err != nil || r.Code != 220 {
+			t.Fatal(err, r)
+		}
+		say(t, c, "EHLO mx.example.org", 250)
+		say(t, c, "QUIT", 221)
+		if r := c.Reply(); r.Code != 0 {
+			t.Fatal(r)
+		}
+		check(t, c.Close())
+	}
+	lines := linesOf(t, d, "QUIT", ofClient("203.0.113.7"))
+	synthetic := 0
+	for _, l := range lines {
+		if l.Synthetic {
+			synthetic++
+		}
+	}
+	if len(lines) < 2*times || synthetic > 0 {
+		t.Errorf("of %d decisions about %d connections %d are not proven", len(lines), times, synthetic)
+	}
+}
