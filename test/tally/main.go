@@ -96,6 +96,12 @@ func (t *tally) close(w io.Writer) int {
 			fmt.Fprintf(w, "\nFAILED %s\n%s", p, rest)
 		}
 	}
+	for _, id := range sorted(t.failed) { // once more at the end, in short: of a long output, that is what is seen
+		fmt.Fprintf(w, "failed: %s\n", strings.ReplaceAll(id, "\x00", " "))
+		for _, line := range said(t.output[id]) {
+			fmt.Fprintf(w, "    %.300s\n", line)
+		}
+	}
 	skipped := 0
 	for _, id := range sorted(t.skipped) {
 		if !t.parents[id] {
@@ -130,13 +136,22 @@ func sorted[V any](m map[string]V) []string {
 	return keys
 }
 
+// said returns the first lines that a test has to say, with their places; figures are no complaint.
+func said(output []string) (lines []string) {
+	for _, line := range strings.Split(strings.Join(output, ""), "\n") {
+		if (strings.Contains(line, ".go:") || strings.HasPrefix(line, "panic:")) && !strings.Contains(line, "FIGURE") && len(lines) < 4 {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
 // reason is what t.Skip said: the line with the file's name.
 func reason(output string) string {
-	for _, line := range strings.Split(output, "\n") {
-		if _, said, ok := strings.Cut(line, ".go:"); ok {
-			_, said, _ = strings.Cut(said, ": ")
-			return strings.TrimSpace(said)
-		}
+	for _, line := range said([]string{output}) {
+		_, words, _ := strings.Cut(line, ".go:")
+		_, words, _ = strings.Cut(words, ": ")
+		return words
 	}
 	return "no reason given"
 }
