@@ -25,7 +25,7 @@ import (
 const (
 	defaultSeats = 16384           // connections judged or waited for at once; under 5 kB each
 	turnedAway   = 256             // connections told that there is no seat, and listened out, at once
-	readDeadline = 2 * time.Second // for a whole request; Exim writes it in one call
+	readDeadline = 2 * time.Second // for a whole request, in two halves; Exim writes it in one call
 	maxLinger    = 4 << 20         // octets read and thrown away behind a request that was answered early
 	maxBackoff   = time.Second     // between tries to accept when the system has no descriptors left
 )
@@ -134,7 +134,7 @@ func pause(ctx context.Context, d time.Duration) {
 // admit gives a connection a seat, or tells it at once that there is none. Serve waits for the goroutines; each ends by
 // the deadline it sets.
 func (s *Server) admit(c *net.UnixConn) {
-	c.SetReadDeadline(time.Now().Add(s.patience))
+	c.SetReadDeadline(time.Now().Add(s.patience / 2))
 	peer, err := origin.PeerOf(c)
 	if err != nil || !s.settings.Load().Peers[peer.UID] {
 		s.counters.refused.Add(1)

@@ -232,7 +232,7 @@ func TestACallerWhoMayNotAsk(t *testing.T) {
 }
 
 // A machine that stands still is late where its clients are not.
-func TestWhatIsThereWhenTheTimeIsOverIsRead(t *testing.T) {
+func TestAMachineThatStoodStillHasTimeLeft(t *testing.T) {
 	s := NewServer("s", 1, nil, &Settings{})
 	for _, tt := range []struct{ name, sent, want string }{
 		{"half a request", wire(ordinary...)[:100], "no empty line within 2s"},
@@ -255,6 +255,18 @@ func TestWhatIsThereWhenTheTimeIsOverIsRead(t *testing.T) {
 		}
 		s.release(buf)
 	}
+	// Its clients stood still, too: one had yet to write.
+	s.patience = time.Hour
+	client, c := pair(t)
+	defer client.Close()
+	defer c.Close()
+	c.SetReadDeadline(time.Now().Add(-time.Second))
+	time.AfterFunc(20*time.Millisecond, func() { io.WriteString(client, wire(ordinary...)) })
+	buf, err := s.read(c)
+	if err != nil || string(*buf) != wire(ordinary...) {
+		t.Errorf("written late: %q, %v", *buf, err)
+	}
+	s.release(buf)
 }
 
 func TestTheBypassFile(t *testing.T) {
