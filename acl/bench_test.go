@@ -38,8 +38,8 @@ func inside(tb testing.TB, ring *Ring) func() {
 	table := newConns(everywhere{})
 	ids := newSequence()
 	peer := origin.Peer{PID: 4711, UID: 103}
-	table.note(4711, rcpt(tb, "protocol_state=CONNECT"), false, noon)
-	table.note(4711, rcpt(tb, "protocol_state=HELO"), false, noon)
+	table.note(exim(4711), rcpt(tb, "protocol_state=CONNECT"), false, noon)
+	table.note(exim(4711), rcpt(tb, "protocol_state=HELO"), false, noon)
 	interfaces := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.2")}
 	var line [512]byte
 	return func() {
@@ -48,7 +48,7 @@ func inside(tb testing.TB, ring *Ring) func() {
 			tb.Fatal(err)
 		}
 		known := live{peer: peer, interfaces: interfaces}
-		known.view = table.note(peer.PID, q, ownAddress(q, interfaces), noon)
+		known.view = table.note(peer, q, ownAddress(q, interfaces), noon)
 		known.proven = known.view.proven
 		known.recall = Recall{ledger: memory, proven: known.proven, here: known.view.here}
 		ctx, cancel := context.WithTimeout(context.Background(), Budget(q.Stage))

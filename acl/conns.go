@@ -40,7 +40,8 @@ type conns struct {
 
 // Prover looks behind a connection. origin.Diag and /proc do it for serve.
 type Prover interface {
-	// Find returns the TCP socket of this machine with these two ends.
+	// Find returns the TCP socket of this machine with these two ends. With port 0 of the unspecified
+	// address at the far end it is the one that listens at the near end.
 	Find(local, remote netip.AddrPort) (s origin.Socket, found bool, err error)
 	// Started returns when a process started; it fails for one that is gone.
 	Started(pid int32) (uint64, error)
@@ -106,12 +107,12 @@ func newConns(p Prover) *conns {
 }
 
 // note takes what a request tells about its connection and returns what is known of it then. own says that the client's
-// address is one of this machine. pid is the peer's.
-func (c *conns) note(pid int32, q *policy.Request, own bool, now time.Time) view {
-	if !q.Client.IsValid() || pid == 0 {
+// address is one of this machine.
+func (c *conns) note(peer origin.Peer, q *policy.Request, own bool, now time.Time) view {
+	if !q.Client.IsValid() || peer.PID == 0 {
 		return view{}
 	}
-	key := connKey{pid, netip.AddrPortFrom(q.Client, port(q.ClientPort))}
+	key := connKey{peer.PID, netip.AddrPortFrom(q.Client, port(q.ClientPort))}
 	var last conn
 	c.mu.Lock()
 	e, known := c.find(key)
@@ -126,19 +127,19 @@ func (c *conns) note(pid int32, q *policy.Request, own bool, now time.Time) view
 	start := last.start
 	if opens || now.Sub(last.seen) >= pidRest {
 		var err error
-		if start, err = c.prover.Started(pid); err != nil {
+		if start, err = c.prover.Started(peer.PID); err != nil {
 			return view{}
 		}
 	}
 	if opens {
-		return c.open(key, start, q, own, now)
+		return c.open(key, start, peer.UID, q, own, now)
 	}
 	return c.follow(key, start, q, now)
 }
 
 // open makes an entry at CONNECT, or at HELO where Exim does not ask at CONNECT. Later is too late: a client that has
 // closed its end leaves no trace of who it was.
-func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now time.Time) view {
+func (c *conns) open(key connKey, start uint64, exim uint32, q *policy.Request, own bool, now time.Time) view {
 	e := &conn{start: start, seen: now, tuple: tuple{far: key.client, server: netip.AddrPortFrom(q.Server, port(q.ServerPort))}}
 	if own {
 		e.uid = owner(c.prover, e.tuple)
@@ -146,7 +147,7 @@ func (c *conns) open(key connKey, start uint64, q *policy.Request, own bool, now
 	if q.ProxyLocal.Addr().IsValid() {
 		e.tuple.far = q.ProxyLocal
 	}
-	e.tuple.inode = c.inode(e.tuple)
+	e.tuple.inode = c.inode(e.tuple, exim)
 	c.mu.Lock()
 	first, named := c.owners[e.tuple]
 	c.mu.Unlock()
@@ -216,17 +217,30 @@ func (c *conns) forget(key connKey) {
 	c.claims.Remove(key)
 }
 
-// inode returns that of Exim's own end of the connection, and 0 if it is not there.
-func (c *conns) inode(t tuple) uint32 {
+// inode returns that of Exim's own end of the connection, and 0 if it is not there. Any user can see or open connections of
+// this machine that are not Exim's, a visit of a web site, or a call to whom he wants banned: such a socket is not Exim's own
+// user's. Nor is one a client's that Exim opened to deliver mail: where that began, nobody listens.
+func (c *conns) inode(t tuple, exim uint32) uint32 {
 	if !t.server.IsValid() || t.server.Port() == 0 || t.far.Port() == 0 {
 		return 0 // exim -bh, or a local submission
 	}
 	s, found, err := c.prover.Find(t.server, t.far)
-	if err != nil || !found || !s.Live() {
+	if err != nil || !found || !s.Live() || s.UID != exim && (s.UID != 0 || !mailPort(t.server.Port())) {
+		return 0
+	}
+	anybody := netip.IPv4Unspecified()
+	if t.server.Addr().Is6() {
+		anybody = netip.IPv6Unspecified()
+	}
+	if _, found, err = c.prover.Find(t.server, netip.AddrPortFrom(anybody, 0)); err != nil || !found {
 		return 0
 	}
 	return s.Inode
 }
+
+// mailPort reports whether nobody but a mail server listens at a port. There inetd or systemd, which are root, take
+// connections for Exim; elsewhere root's may be sshd's.
+func mailPort(port uint16) bool { return port == 25 || port == 465 || port == 587 }
 
 // owner returns the user at the other end of a connection from this machine. A socket without an inode has been closed,
 // and the kernel then says root.

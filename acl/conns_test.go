@@ -58,11 +58,21 @@ func TestAConnectionIsProvenByItsSocket(t *testing.T) {
 	}{
 		{"an established one", nil, nil, true},
 		{"one whose client has said all", nil, func(k *kernel) {
-			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{Inode: 1, State: origin.CloseWait}
+			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{UID: 103, Inode: 1, State: origin.CloseWait}
 		}, true},
 		{"one that is in TIME-WAIT", nil, func(k *kernel) {
-			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{Inode: 1, State: origin.TimeWait}
+			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{UID: 103, Inode: 1, State: origin.TimeWait}
 		}, false},
+		{"one that inetd took for Exim", nil, func(k *kernel) {
+			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{Inode: 1, State: origin.Established}
+		}, true},
+		{"one of a service of root's that is no mail server", []string{"server_port=22"}, func(k *kernel) {
+			k.sockets[[2]netip.AddrPort{netip.MustParseAddrPort("192.0.2.2:22"), clientEnd}] = origin.Socket{Inode: 1, State: origin.Established}
+		}, false},
+		{"one of a user of this machine", nil, func(k *kernel) {
+			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{UID: 33, Inode: 1, State: origin.Established}
+		}, false},
+		{"one by which Exim delivers mail", nil, func(k *kernel) { k.deaf = true }, false},
 		{"one that nobody holds", nil, func(k *kernel) {
 			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{State: origin.Established}
 		}, false},
@@ -83,10 +93,10 @@ func TestAConnectionIsProvenByItsSocket(t *testing.T) {
 			c.change(k)
 		}
 		conns := newConns(k)
-		if v := conns.note(10, at(t, "CONNECT", c.words...), false, noon); v.proven != c.proven {
+		if v := conns.note(exim(10), at(t, "CONNECT", c.words...), false, noon); v.proven != c.proven {
 			t.Errorf("%s: proven %v at CONNECT", c.name, v.proven)
 		}
-		if v := conns.note(10, at(t, "RCPT", c.words...), false, noon); v.proven != c.proven {
+		if v := conns.note(exim(10), at(t, "RCPT", c.words...), false, noon); v.proven != c.proven {
 			t.Errorf("%s: proven %v at RCPT", c.name, v.proven)
 		}
 	}
@@ -108,12 +118,12 @@ func TestTheOwnerOfALocalConnection(t *testing.T) {
 		k := world()
 		k.sockets[[2]netip.AddrPort{localEnd, serverEnd}] = c.socket
 		conns := newConns(k)
-		v := conns.note(10, at(t, "CONNECT", local...), c.own, noon)
+		v := conns.note(exim(10), at(t, "CONNECT", local...), c.own, noon)
 		if v.uid.Known != c.want.Known || v.uid.Known && v.uid != c.want {
 			t.Errorf("%s: uid %v, want %v", c.name, v.uid, c.want)
 		}
 		k.sockets[[2]netip.AddrPort{localEnd, serverEnd}] = origin.Socket{UID: 1, Inode: 3, State: origin.Established}
-		if later := conns.note(10, at(t, "RCPT", local...), c.own, noon); later.uid != v.uid {
+		if later := conns.note(exim(10), at(t, "RCPT", local...), c.own, noon); later.uid != v.uid {
 			t.Errorf("%s: uid %v at RCPT, where it was %v at CONNECT", c.name, later.uid, v.uid)
 		}
 	}
@@ -123,7 +133,7 @@ func TestATupleBelongsToTheFirstThatNamedIt(t *testing.T) {
 	k := world()
 	conns := newConns(k)
 	proven := func(pid int32, stage string) bool {
-		return conns.note(pid, at(t, stage, "helo_name=h"), false, noon).proven
+		return conns.note(exim(pid), at(t, stage, "helo_name=h"), false, noon).proven
 	}
 	if !proven(10, "CONNECT") {
 		t.Error("the first is not proven")
@@ -159,7 +169,7 @@ func TestAPortThatIsUsedAgainIsAnotherConnection(t *testing.T) {
 		k := world()
 		conns := newConns(k)
 		proven := func(pid int32, stage string) bool {
-			return conns.note(pid, at(t, stage, append([]string{"helo_name=h"}, words...)...), false, noon).proven
+			return conns.note(exim(pid), at(t, stage, append([]string{"helo_name=h"}, words...)...), false, noon).proven
 		}
 		if !proven(10, "CONNECT") || !proven(10, "QUIT") {
 			t.Fatalf("%s: not proven", name)
@@ -180,12 +190,12 @@ func TestAPortThatIsUsedAgainIsAnotherConnection(t *testing.T) {
 func TestAProcessThatAskedJustNowIsNotLookedUpAgain(t *testing.T) {
 	k := world()
 	conns := newConns(k)
-	conns.note(10, at(t, "CONNECT"), false, noon)
+	conns.note(exim(10), at(t, "CONNECT"), false, noon)
 	delete(k.started, 10)
-	if v := conns.note(10, at(t, "RCPT"), false, noon.Add(pidRest-1)); !v.proven {
+	if v := conns.note(exim(10), at(t, "RCPT"), false, noon.Add(pidRest-1)); !v.proven {
 		t.Error("looked up again, though no other process can have its number yet")
 	}
-	if v := conns.note(10, at(t, "RCPT"), false, noon.Add(2*pidRest-1)); v.proven {
+	if v := conns.note(exim(10), at(t, "RCPT"), false, noon.Add(2*pidRest-1)); v.proven {
 		t.Error("not looked up, though another process may have its number")
 	}
 }
@@ -193,28 +203,28 @@ func TestAProcessThatAskedJustNowIsNotLookedUpAgain(t *testing.T) {
 func TestAReusedPidIsAnotherConnection(t *testing.T) {
 	k := world()
 	conns := newConns(k)
-	conns.note(10, at(t, "CONNECT"), false, noon)
-	conns.note(10, at(t, "HELO", "helo_name=old"), false, noon)
+	conns.note(exim(10), at(t, "CONNECT"), false, noon)
+	conns.note(exim(10), at(t, "HELO", "helo_name=old"), false, noon)
 	k.started[10]++
-	if v := conns.note(10, at(t, "RCPT"), false, noon.Add(pidRest)); v.proven || v.greetings != nil {
+	if v := conns.note(exim(10), at(t, "RCPT"), false, noon.Add(pidRest)); v.proven || v.greetings != nil {
 		t.Errorf("the new process inherits %+v", v)
 	}
-	conns.note(10, at(t, "CONNECT"), false, noon)
-	if v := conns.note(10, at(t, "HELO", "helo_name=new"), false, noon); !v.proven || names(v) != "new" {
+	conns.note(exim(10), at(t, "CONNECT"), false, noon)
+	if v := conns.note(exim(10), at(t, "HELO", "helo_name=new"), false, noon); !v.proven || names(v) != "new" {
 		t.Errorf("the new process has %+v", v)
 	}
 }
 
 func TestAConnectionIsForgottenAfterAnHour(t *testing.T) {
 	conns := newConns(world())
-	conns.note(10, at(t, "CONNECT"), false, noon)
-	if v := conns.note(10, at(t, "MAIL"), false, noon.Add(connIdle)); !v.proven {
+	conns.note(exim(10), at(t, "CONNECT"), false, noon)
+	if v := conns.note(exim(10), at(t, "MAIL"), false, noon.Add(connIdle)); !v.proven {
 		t.Error("forgotten within the hour")
 	}
-	if v := conns.note(10, at(t, "RCPT"), false, noon.Add(2*connIdle+1)); v.proven {
+	if v := conns.note(exim(10), at(t, "RCPT"), false, noon.Add(2*connIdle+1)); v.proven {
 		t.Error("remembered beyond the hour")
 	}
-	if v := conns.note(10, at(t, "RCPT"), false, noon.Add(2*connIdle+1)); v.proven {
+	if v := conns.note(exim(10), at(t, "RCPT"), false, noon.Add(2*connIdle+1)); v.proven {
 		t.Error("remembered again")
 	}
 }
@@ -222,18 +232,18 @@ func TestAConnectionIsForgottenAfterAnHour(t *testing.T) {
 func TestWhatWasNotSeenToBeginIsUnknown(t *testing.T) {
 	for _, stage := range []string{"MAIL", "RCPT", "PREDATA", "MIME", "DATA", "QUIT", "NOTQUIT"} {
 		conns := newConns(world())
-		if v := conns.note(10, at(t, stage), true, noon); v.proven || v.uid.Known || v.greetings != nil || v.onlyPostmaster || conns.table.Len()+conns.claims.Len() != 0 {
+		if v := conns.note(exim(10), at(t, stage), true, noon); v.proven || v.uid.Known || v.greetings != nil || v.onlyPostmaster || conns.table.Len()+conns.claims.Len() != 0 {
 			t.Errorf("%s: %+v", stage, v)
 		}
 	}
 	conns := newConns(world())
-	if v := conns.note(10, at(t, "HELO", "helo_name=a"), false, noon); !v.proven || names(v) != "a" {
+	if v := conns.note(exim(10), at(t, "HELO", "helo_name=a"), false, noon); !v.proven || names(v) != "a" {
 		t.Errorf("where Exim does not ask at CONNECT, HELO begins: %+v", v)
 	}
-	if v := conns.note(0, at(t, "CONNECT"), false, noon); v.proven {
+	if v := conns.note(exim(0), at(t, "CONNECT"), false, noon); v.proven {
 		t.Error("a process that we can't see is proven")
 	}
-	if v := conns.note(10, at(t, "CONNECT", "client_address"), false, noon); v.proven || conns.table.Len() != 1 {
+	if v := conns.note(exim(10), at(t, "CONNECT", "client_address"), false, noon); v.proven || conns.table.Len() != 1 {
 		t.Error("a local submission has a connection")
 	}
 }
@@ -255,11 +265,11 @@ func (m *meanwhile) Started(pid int32) (uint64, error) {
 func TestOfTwoWhoNameADeadOnesTupleAtOnceOnlyOneHasIt(t *testing.T) {
 	world := &meanwhile{kernel: world()}
 	conns := newConns(world)
-	conns.note(10, at(t, "CONNECT"), false, noon)
+	conns.note(exim(10), at(t, "CONNECT"), false, noon)
 	delete(world.started, 10)
 	var second view
-	world.happens = func() { second = conns.note(12, at(t, "CONNECT"), false, noon) }
-	first := conns.note(11, at(t, "CONNECT"), false, noon) // sees that 10 is dead; by then 12 has it
+	world.happens = func() { second = conns.note(exim(12), at(t, "CONNECT"), false, noon) }
+	first := conns.note(exim(11), at(t, "CONNECT"), false, noon) // sees that 10 is dead; by then 12 has it
 	if first.proven || !second.proven {
 		t.Errorf("proven: who came first %v, who was first %v", first.proven, second.proven)
 	}
@@ -268,14 +278,14 @@ func TestOfTwoWhoNameADeadOnesTupleAtOnceOnlyOneHasIt(t *testing.T) {
 func TestWhoInventsConnectionsPushesOutNoneThatIsProven(t *testing.T) {
 	kernel := world()
 	conns := newConns(kernel)
-	if v := conns.note(10, at(t, "CONNECT"), false, noon); !v.proven {
+	if v := conns.note(exim(10), at(t, "CONNECT"), false, noon); !v.proven {
 		t.Fatal("a real connection is not proven")
 	}
 	for pid := range int32(maxConns + maxClaims) {
 		kernel.started[pid+1000] = 1
-		conns.note(pid+1000, at(t, "CONNECT", fmt.Sprint("client_port=", 1+pid%60000), "client_address=203.0.113.99"), false, noon)
+		conns.note(exim(pid+1000), at(t, "CONNECT", fmt.Sprint("client_port=", 1+pid%60000), "client_address=203.0.113.99"), false, noon)
 	}
-	if v := conns.note(10, at(t, "RCPT"), false, noon); !v.proven {
+	if v := conns.note(exim(10), at(t, "RCPT"), false, noon); !v.proven {
 		t.Error("invented connections pushed out a proven one")
 	}
 	if n := conns.claims.Len(); n != maxClaims {
@@ -289,7 +299,7 @@ func TestWhoInventsConnectionsPushesOutNoneThatIsProven(t *testing.T) {
 func TestTheTableIsBounded(t *testing.T) {
 	conns := newConns(everywhere{})
 	for pid := range int32(maxConns + 100) {
-		conns.note(pid+1, at(t, "CONNECT", fmt.Sprint("client_port=", 1+pid%60000)), false, noon)
+		conns.note(exim(pid+1), at(t, "CONNECT", fmt.Sprint("client_port=", 1+pid%60000)), false, noon)
 	}
 	if n := conns.table.Len(); n != maxConns || len(conns.owners) > maxConns {
 		t.Errorf("%d connections and %d owners, at most %d", n, len(conns.owners), maxConns)
@@ -305,11 +315,11 @@ func TestGreetingsAreBounded(t *testing.T) {
 	conns := newConns(world())
 	said := map[string]view{} // what was seen must not change behind the back of who sees it
 	hello := func(name string, words ...string) string {
-		v := conns.note(10, at(t, "HELO", append(words, "helo_name="+name)...), false, noon)
+		v := conns.note(exim(10), at(t, "HELO", append(words, "helo_name="+name)...), false, noon)
 		said[names(v)] = v
 		return names(v)
 	}
-	conns.note(10, at(t, "CONNECT"), false, noon)
+	conns.note(exim(10), at(t, "CONNECT"), false, noon)
 	hello("a")
 	for _, step := range []struct{ name, want string }{
 		{"a", "a"}, {"b", "a b"}, {"b", "a b"}, {"a", "a b a"}, {"c", "a b a c"}, {"d", "a a c d"}, {"e", "a c d e"},
@@ -329,7 +339,7 @@ func TestGreetingsAreBounded(t *testing.T) {
 	if got := hello(strings.Repeat("x", 600)); len(got) != len("a e e/TLS ")+maxGreeting {
 		t.Errorf("a name of 600 octets leaves %d", len(got))
 	}
-	if v := conns.note(10, at(t, "HELO", "helo_name"), false, noon); len(v.greetings) != 4 || v.greetings[3].Name == "" {
+	if v := conns.note(exim(10), at(t, "HELO", "helo_name"), false, noon); len(v.greetings) != 4 || v.greetings[3].Name == "" {
 		t.Errorf("a greeting that is not known is remembered: %q", names(v))
 	}
 }
@@ -352,7 +362,7 @@ func TestPostmasterAlone(t *testing.T) {
 		{"a number that is not known", "M P-1 D1", "0 0 0"},
 	} {
 		conns := newConns(world())
-		conns.note(10, at(t, "CONNECT"), false, noon)
+		conns.note(exim(10), at(t, "CONNECT"), false, noon)
 		var got []string
 		for _, step := range strings.Fields(c.dialogue) {
 			words := []string{"recipient_count=" + step[1:]}
@@ -369,7 +379,7 @@ func TestPostmasterAlone(t *testing.T) {
 			default:
 				words = append(words, "recipient=postmasters@example.org")
 			}
-			if conns.note(10, at(t, stage, words...), false, noon).onlyPostmaster {
+			if conns.note(exim(10), at(t, stage, words...), false, noon).onlyPostmaster {
 				got = append(got, "1")
 			} else {
 				got = append(got, "0")
@@ -384,13 +394,13 @@ func TestPostmasterAlone(t *testing.T) {
 func TestGoneConnectionsMakeRoom(t *testing.T) {
 	conns := newConns(nowhere{})
 	for range 3 {
-		conns.note(10, at(t, "CONNECT"), false, noon)
-		conns.note(10, at(t, "NOTQUIT"), false, noon)
+		conns.note(exim(10), at(t, "CONNECT"), false, noon)
+		conns.note(exim(10), at(t, "NOTQUIT"), false, noon)
 	}
 	if conns.table.Len() != 0 || len(conns.owners) != 0 {
 		t.Errorf("%d connections, %d owners after their end", conns.table.Len(), len(conns.owners))
 	}
-	if v := conns.note(10, at(t, "RCPT"), false, noon.Add(time.Second)); v.proven {
+	if v := conns.note(exim(10), at(t, "RCPT"), false, noon.Add(time.Second)); v.proven {
 		t.Error("known after its end")
 	}
 }

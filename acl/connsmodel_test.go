@@ -142,7 +142,7 @@ func TestTheTableAgreesWithANaiveOne(t *testing.T) {
 			}
 			p.start, p.at = k.started[p.pid], now
 			q := &policy.Request{Stage: p.stage, Client: clientEnd.Addr(), ClientPort: p.port, Server: serverEnd.Addr(), ServerPort: 25, HELO: policy.Known(p.helo)}
-			v := conns.note(p.pid, q, false, now)
+			v := conns.note(exim(p.pid), q, false, now)
 			_, proven, greetings := model.note(p)
 			var got []string
 			for _, g := range v.greetings {

@@ -206,7 +206,7 @@ func TestAWaitInVainIsPaidOnceAConnection(t *testing.T) {
 		table := newConns(nowhere{})
 		request := func(stage policy.Stage) (time.Duration, bool) {
 			q := until(stage, rcpt(t, "protocol_state=DATA"))
-			known := live{dns: d, proven: true, view: table.note(7, q, false, time.Now())}
+			known := live{dns: d, proven: true, view: table.note(exim(7), q, false, time.Now())}
 			start := time.Now()
 			ctx := budget{end: start.Add(Budget(stage))}
 			got := decider.Decide(&ctx, q, start, &known, false)

@@ -162,7 +162,11 @@ type kernel struct {
 	sockets map[[2]netip.AddrPort]origin.Socket
 	started map[int32]uint64
 	broken  error
+	deaf    bool // nobody listens
 }
+
+// exim is a process of Exim's.
+func exim(pid int32) origin.Peer { return origin.Peer{PID: pid, UID: 103} }
 
 var errGone = errors.New("no such process")
 
@@ -170,6 +174,9 @@ func (k *kernel) Find(local, remote netip.AddrPort) (origin.Socket, bool, error)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s, ok := k.sockets[[2]netip.AddrPort{local, remote}]
+	if remote == netip.AddrPortFrom(netip.IPv4Unspecified(), 0) {
+		s, ok = origin.Socket{State: origin.Listen}, !k.deaf
+	}
 	return s, ok && k.broken == nil, k.broken
 }
 

@@ -266,7 +266,7 @@ func (s *Server) decide(c *net.UnixConn, settings *Settings, peer origin.Peer, q
 	}
 	known := live{peer: peer, dns: settings.DNS, own: settings.Own, programs: settings.Programs}
 	known.interfaces = s.interfaces.Addresses(now)
-	known.view = s.conns.note(peer.PID, q, ownAddress(q, known.interfaces), now)
+	known.view = s.conns.note(peer, q, ownAddress(q, known.interfaces), now)
 	known.proven = known.view.proven || !settings.Prove
 	known.recall = Recall{ledger: settings.Ledger, proven: known.proven, here: known.view.here}
 

@@ -1,12 +1,14 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"eximpolicyd/test/rig"
@@ -183,7 +185,12 @@ func TestAConnectionFromAPortThatIsUsedAgainIsProven(t *testing.T) {
 	const times = 25
 	from := &net.TCPAddr{IP: net.ParseIP(rig.ProxyFrom)}
 	for i := range times {
-		conn, err := (&net.Dialer{LocalAddr: from}).Dial("tcp4", s.Addr())
+		var conn net.Conn
+		var err error
+		check(t, rig.Await("a free port", func() bool { // the last octet of the connection before may still be on its way
+			conn, err = (&net.Dialer{LocalAddr: from}).Dial("tcp4", s.Addr())
+			return !errors.Is(err, syscall.EADDRINUSE)
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,5 +216,41 @@ func TestAConnectionFromAPortThatIsUsedAgainIsProven(t *testing.T) {
 	}
 	if len(lines) < 2*times || synthetic > 0 {
 		t.Errorf("of %d decisions about %d connections %d are not proven", len(lines), times, synthetic)
+	}
+}
+
+// ownConnection is a PHP program that opens a TCP connection of its user's own, to a port of its own, and runs Exim in a
+// session that names it, while it stands.
+const ownConnection = `
+$listening = stream_socket_server("tcp://127.0.0.1:0");
+$calling = stream_socket_client("tcp://" . stream_socket_get_name($listening, false));
+$called = stream_socket_accept($listening);
+$ends = [stream_socket_get_name($called, false), stream_socket_get_name($called, true)];
+foreach ([$ends, array_reverse($ends)] as [$server, $client]) {
+	$p = proc_open(["/usr/sbin/exim4", "-oMi", strtr($server, ":", "."), "-bh", strtr($client, ":", ".")],
+		[0 => ["pipe", "r"], 1 => ["pipe", "w"], 2 => ["file", "/dev/null", "w"]], $pipes);
+	fwrite($pipes[0], $argv[1]);
+	fclose($pipes[0]);
+	echo stream_get_contents($pipes[1]);
+	proc_close($p);
+}`
+
+func TestAConnectionThatIsNoConnectionOfEximsIsSynthetic(t *testing.T) {
+	t.Parallel()
+	s := started(t, rig.Config{Flavour: "stock"})
+	d := daemon(t, s, enforcing("lenient"))
+	talk := "EHLO own-connection.example.org\r\nMAIL FROM:<x@example.org>\r\nRCPT TO:<nosuch@" + rig.Domain + ">\r\nQUIT\r\n"
+	out, err := s.As("nobody", "/tmp", "", "/usr/bin/php", "-r", ownConnection, "--", talk)
+	if err != nil || strings.Count(out, "\n221 ") != 2 {
+		t.Fatalf("%v %s", err, out)
+	}
+	lines := linesOf(t, d, "QUIT", func(l rig.Decision) bool { return l.HELO == "own-connection.example.org" })
+	for _, l := range lines {
+		if !l.Synthetic {
+			t.Errorf("at %s: %+v", l.Stage, l)
+		}
+	}
+	if len(lines) < 6 {
+		t.Errorf("%d lines", len(lines))
 	}
 }
