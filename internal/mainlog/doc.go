@@ -71,7 +71,7 @@
 // # Time
 //
 // A stamp without a zone is of Options.Location. In the hour that comes twice in autumn the order of the log decides: a step
-// back of more than 20 minutes is the second time. A stamp in the hour that never was is taken by the offset before it. Syslog's
-// stamps have no year: the first is the last such day before the input was modified, and a step back of half a year is a new
-// year; one file of syslog's that spans more than a year cannot be told from one that does not.
+// back of more than 20 minutes is the second time, which then goes on. A stamp in the hour that never was is taken by the
+// offset before it. Syslog's stamps have no year: the first is the last such day before the input was modified, and a step back
+// of half a year is a new year; one file of syslog's that spans more than a year cannot be told from one that does not.
 package mainlog

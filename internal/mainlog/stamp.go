@@ -136,6 +136,7 @@ type clock struct {
 const (
 	quarter = 900     // changes of the clock come at quarters of an hour
 	backAn  = 20 * 60 // in an hour that comes twice, a step back of more is the second time: Exim's processes overtake each other by seconds
+	late    = 60      // and once that has begun, no line is of the first time that is later than so many seconds
 	halfTo  = 183 * 86400
 	dayTo   = 86400
 )
@@ -166,7 +167,11 @@ func (c *clock) local(wall int64) int64 {
 	}
 	first, second := wall-before, wall-after
 	isFirst, isSecond := c.offset(first) == before, c.offset(second) == after
-	if isSecond && (!isFirst || first < c.last-backAn) {
+	back := int64(backAn)
+	if c.last > first-dayTo && c.offset(c.last) == after {
+		back = late
+	}
+	if isSecond && (!isFirst || first < c.last-back) {
 		return second
 	}
 	return first
