@@ -2,8 +2,10 @@ package mainlog
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -100,10 +102,19 @@ var errCutGzip = errors.New("the compressed file ends in the middle: it was cut,
 // errUTF16 says why an input has no entries.
 var errUTF16 = errors.New("text in UTF-16, which Exim never writes: convert it to UTF-8")
 
-// plain undoes compression, which it finds by the first octets and not by the name.
+// compressions that are not undone, by the first octets: a file of theirs must not pass for a log with nothing in it.
+var compressions = [...]struct{ start, name string }{{"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"BZh", "bzip2"}}
+
+// plain undoes compression by gzip, which it finds by the first octets and not by the name.
 func plain(r io.Reader) (io.Reader, error) {
 	b := bufio.NewReaderSize(r, 64<<10)
-	start, _ := b.Peek(3)
+	start, _ := b.Peek(6)
+	for _, c := range compressions {
+		if bytes.HasPrefix(start, []byte(c.start)) {
+			return nil, fmt.Errorf("compressed by %s, and only gzip is undone: unpack it first, or pipe it in by %s -dc", c.name, c.name)
+		}
+	}
+	start = start[:min(len(start), 3)]
 	switch {
 	case len(start) > 1 && start[0] == 0x1f && start[1] == 0x8b:
 		return gzip.NewReader(b)
