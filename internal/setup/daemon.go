@@ -16,8 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reloadTime is how long Exim may take to begin anew, and its last sessions to end.
-const reloadTime = 10 * time.Second
+// How long Exim may take to begin anew, and its last sessions to end.
+const (
+	reloadTime = 10 * time.Second
+	retell     = time.Second // until it is told again
+)
 
 // pidFile is where a running Exim writes its process id. Exim's user can change it, so what it says is held against /proc.
 func (s *Setup) pidFile() string {
@@ -108,13 +111,15 @@ func (s *Setup) readers(j *journal) (pids []string) {
 }
 
 // await returns the processes of Exim that still read our files: with Reload, after it was told and they had some time.
-func (s *Setup) await(ctx context.Context, j *journal) []string {
-	pids := s.readers(j)
+func (s *Setup) await(ctx context.Context, j *journal) (pids []string, err error) {
+	pids = s.readers(j)
 	if len(pids) == 0 || !s.o.Reload {
-		return pids
+		return pids, nil
 	}
-	if pid := s.daemon(); pid != 0 && slices.Contains(j.Images, image(strconv.Itoa(pid))) && s.reload(ctx) != nil {
-		return pids
+	if pid := s.daemon(); pid != 0 && slices.Contains(j.Images, image(strconv.Itoa(pid))) {
+		if err := s.reload(ctx); err != nil {
+			return pids, err
+		}
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -122,10 +127,10 @@ func (s *Setup) await(ctx context.Context, j *journal) []string {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return pids
+			return pids, nil
 		}
 	}
-	return pids
+	return pids, nil
 }
 
 // reload tells a running Exim of a change, if that is wanted, and waits until it has read it; else it says how.
@@ -144,18 +149,24 @@ func (s *Setup) reload(ctx context.Context) error {
 		return nil
 	}
 	was := image(strconv.Itoa(pid))
-	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
-		return fault(Failed, "reload it yourself", "cannot reload Exim: %w", err)
-	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(reloadTime); ; {
+	var told time.Time
+	for begun := time.Now(); ; {
 		if s.isExim(strconv.Itoa(pid)) && image(strconv.Itoa(pid)) != was {
 			s.o.Say("Exim is reloaded")
 			return nil
 		}
-		if time.Now().After(end) {
+		if time.Since(begun) > reloadTime {
 			return fault(Failed, "see its log", "Exim was told to reload, and has not within %s", reloadTime)
+		}
+		// A signal that comes just before Exim's poll(2), which has no end, is not seen before something else happens.
+		// Telling it again is safe: it ignores the signal until it has begun anew.
+		if time.Since(told) > retell {
+			if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+				return fault(Failed, "reload it yourself", "cannot reload Exim: %w", err)
+			}
+			told = time.Now()
 		}
 		select {
 		case <-tick.C:

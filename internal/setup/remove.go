@@ -98,7 +98,10 @@ func (s *Setup) removeRead(ctx context.Context, former *journal, ours found) err
 			return fault(Failed, "nothing was changed", "cannot write the journal: %w", err)
 		}
 	}
-	if pids := s.await(ctx, former); len(pids) > 0 {
+	switch pids, err := s.await(ctx, former); {
+	case err != nil:
+		return err
+	case len(pids) > 0:
 		return s.stillRead(pids)
 	}
 	ours.shared = nil
