@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/ledger"
@@ -89,21 +88,6 @@ func TestWhatADamagedFileOfDecisionsHasCannotChangeATerminal(t *testing.T) {
 		}
 		if strings.ContainsFunc(page.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
 			t.Errorf("%q", page.String())
-		}
-	}
-}
-
-func TestALongWordIsBrokenBetweenLettersOfAnyLanguage(t *testing.T) {
-	for _, word := range []string{strings.Repeat("\u6f22\u5b57", 100), strings.Repeat("\u00e9", 200) + "x", strings.Repeat("\U0001f4a9", 80), strings.Repeat("x", 300)} {
-		var out strings.Builder
-		hanging(&out, "because: ", word)
-		for line := range strings.Lines(out.String()) {
-			if line = strings.TrimSuffix(line, "\n"); len(line) > 80 || !utf8.ValidString(line) {
-				t.Errorf("%q", line)
-			}
-		}
-		if got := strings.Join(strings.Fields(strings.TrimPrefix(out.String(), "because: ")), ""); got != legible(word) {
-			t.Errorf("%q is shown as %q", word, got)
 		}
 	}
 }

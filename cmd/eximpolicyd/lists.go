@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"eximpolicyd/internal/config"
 	"eximpolicyd/internal/control"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/rbl"
 )
 
@@ -161,36 +161,9 @@ func printHealth(out io.Writer, health []rbl.ZoneHealth, now time.Time) error {
 // wrapped writes a text below a list, in lines of at most 80 columns.
 func wrapped(w io.Writer, label, text string) { hanging(w, "    "+label, text) }
 
-// hanging writes a text in lines of at most 80 octets, which are no fewer columns, all but the first indented as far as the label.
-// A word that is longer than that is broken. What would change a terminal, as a daemon's damaged file may have it, becomes "?":
-// escape a client's words before.
-func hanging(w io.Writer, label, text string) {
-	label, text = legible(label), legible(text)
-	line := label
-	for i, word := range strings.Fields(text) {
-		for room := 80 - len(label); len(word) > room && room > 20; i++ {
-			if i > 0 {
-				fmt.Fprintln(w, line)
-				line = strings.Repeat(" ", len(label))
-			}
-			end := room
-			for !utf8.RuneStart(word[end]) { // where words have no blanks between them, one is a sentence
-				end--
-			}
-			line, word = line+word[:end], word[end:]
-		}
-		switch {
-		case i == 0:
-			line += word
-		case len(line)+1+len(word) > 80:
-			fmt.Fprintln(w, line)
-			line = strings.Repeat(" ", len(label)) + word
-		default:
-			line += " " + word
-		}
-	}
-	fmt.Fprintln(w, line)
-}
+// hanging writes a text behind a label, in lines of at most 80 columns. What would change a terminal, as a daemon's damaged file may
+// have it, becomes "?": escape a client's words before.
+func hanging(w io.Writer, label, text string) { prose.Hang(w, legible(label), legible(text)) }
 
 // ago writes how long ago something was, in at most 5 columns.
 func ago(t, now time.Time) string {

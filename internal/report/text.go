@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"eximpolicyd/acl"
+	"eximpolicyd/internal/prose"
 )
 
 // How much of each list the text has; the JSON has all.
@@ -19,7 +20,6 @@ const (
 	textAttackers = 10
 	textDays      = 31
 	textKinds     = 20
-	columns       = 80
 )
 
 // Text writes the report in lines of at most 80 columns, what matters most first. What the log's clients chose is printed as
@@ -60,30 +60,8 @@ func (w *page) head(title string) { w.line("\n%s", strings.ToUpper(title)) }
 // about writes a label and a text behind it.
 func (w *page) about(label, text string) { w.hang(fmt.Sprintf("%-10s", label), text) }
 
-// hang writes a text in lines of at most 80 columns, all but the first indented as far as the label.
-func (w *page) hang(label, text string) {
-	line := label
-	room := columns - len(label)
-	for i, word := range strings.Fields(printable(text)) {
-		for len(word) > room {
-			if i > 0 || line != label {
-				w.line("%s", strings.TrimRight(line, " "))
-			}
-			w.line("%s%s", strings.Repeat(" ", len(label)), word[:room])
-			word, line, i = word[room:], strings.Repeat(" ", len(label)), 0
-		}
-		switch {
-		case i == 0:
-			line += word
-		case len(line)+1+len(word) > columns:
-			w.line("%s", line)
-			line = strings.Repeat(" ", len(label)) + word
-		default:
-			line += " " + word
-		}
-	}
-	w.line("%s", strings.TrimRight(line, " "))
-}
+// hang writes a text behind a label, in lines of at most 80 columns.
+func (w *page) hang(label, text string) { prose.Hang(w, label, printable(text)) }
 
 // printable makes text of a log printable ASCII on one line.
 func printable(s string) string {
@@ -167,7 +145,7 @@ func (w *page) lost(r *Report) {
 		if name == "" {
 			name = "<> (bounces)"
 		}
-		w.line("%8d %8d %8d  %s", s.Messages, s.Refused, s.Deferred, short(name, columns-28))
+		w.line("%8d %8d %8d  %s", s.Messages, s.Refused, s.Deferred, short(name, prose.Columns-28))
 		w.example(&s.Example)
 	}
 	if n := len(r.Lost) - textSenders; n > 0 {

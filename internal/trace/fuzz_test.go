@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"eximpolicyd/internal/prose"
 )
 
 // FuzzReport holds that any octets are a report within bounds or none, the same each time, and that a message of the log that is
@@ -65,7 +67,7 @@ func bounded(t *testing.T, text []byte) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(out.String()) {
-		if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > columns || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > prose.Columns || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			t.Fatalf("a line that is too long or not printable: %q", line)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"eximpolicyd/internal/prose"
 )
 
 // mailer connects to the port it is given and waits for its input to end.
@@ -158,7 +160,7 @@ func TestWhatAUserChoseIsPrintedHarmlessly(t *testing.T) {
 	}
 	for line := range strings.Lines(out.String()) {
 		line = strings.TrimSuffix(line, "\n")
-		if len(line) > columns || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
+		if len(line) > prose.Columns || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Errorf("%q", line)
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-)
 
-const columns = 80
+	"eximpolicyd/internal/prose"
+)
 
 // page is a text that is being written, in lines of at most 80 columns, with nothing in it that a terminal obeys.
 type page struct{ *bufio.Writer }
@@ -20,27 +20,8 @@ func newPage(out io.Writer) *page { return &page{bufio.NewWriter(out)} }
 
 func (w *page) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 
-// hang writes a text behind a label, all lines but the first indented as far. A word that is too long is broken.
-func (w *page) hang(label, text string) {
-	indent := strings.Repeat(" ", utf8.RuneCountInString(label))
-	line, at, room := label, len(indent), columns-len(indent)
-	for i, word := range strings.Fields(Printable(text)) {
-		long := utf8.RuneCountInString(word)
-		if i > 0 && at+1+long > columns {
-			w.line("%s", line)
-			line, at = indent, len(indent)
-		} else if i > 0 {
-			line, at = line+" ", at+1
-		}
-		for runes := []rune(word); long > room; runes = []rune(word) {
-			w.line("%s%s", line, string(runes[:room]))
-			word, line, long = string(runes[room:]), indent, long-room
-			at = len(indent)
-		}
-		line, at = line+word, at+long
-	}
-	w.line("%s", strings.TrimRight(line, " "))
-}
+// hang writes a text behind a label, all lines but the first indented as far.
+func (w *page) hang(label, text string) { prose.Hang(w, label, Printable(text)) }
 
 // Printable makes one line of a text that somebody chose: what is not printable, to a terminal or to the eye, is escaped as Go
 // does, and a long text is cut.

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"eximpolicyd/internal/prose"
 )
 
 // TestNoLineOfATextIsTooLongOrObeyedByATerminal whatever a user calls himself, his folders, subjects and hosts.
@@ -48,7 +50,7 @@ func TestNoLineOfATextIsTooLongOrObeyedByATerminal(t *testing.T) {
 func tame(t *rapid.T, text string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if utf8.RuneCountInString(line) > columns || !utf8.ValidString(line) || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e' }) {
+		if utf8.RuneCountInString(line) > prose.Columns || !utf8.ValidString(line) || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e' }) {
 			t.Fatalf("%q", line)
 		}
 	}

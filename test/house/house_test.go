@@ -31,16 +31,17 @@ var mayImport = map[string][]string{
 	"internal/control": {"acl", "internal/ledger", "rbl"},
 	"internal/ledger":  {},
 	"internal/mainlog": {},
+	"internal/prose":   {},
 	"internal/top":     {"internal/control"},
 	// scenario plays a whole daemon: the table of policies to read a configuration by, and a memory of its own
 	"internal/scenario": {"acl", "internal/config", "internal/dnstest", "internal/ledger", "policy", "rbl"},
-	"internal/report":   {"acl", "policy", "internal/ledger", "internal/mainlog"}, // policy: it makes requests, as acl does from the wire
+	"internal/report":   {"acl", "policy", "internal/ledger", "internal/mainlog", "internal/prose"}, // policy: it makes requests, as acl does from the wire
 	// manual makes pages of the tables that the program works by, and of the two descriptions that packages have
 	"internal/manual":    {"acl", "internal/config", "internal/scenario", "policy"},
 	"internal/metrics":   {"acl", "internal/ledger", "rbl"},
 	"internal/relaytest": {},
 	"internal/setup":     {"exim-snippets"},
-	"internal/trace":     {"internal/mainlog", "internal/origin"},
+	"internal/trace":     {"internal/mainlog", "internal/origin", "internal/prose"},
 }
 
 // goStatements are the places that start a goroutine, each with who waits for it and what ends it.
