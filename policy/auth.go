@@ -78,7 +78,8 @@ func (s *Logins) judge(_ *Request, f *Facts) Verdict {
 // often.
 func failedLogins(n int, of netip.Prefix) string {
 	var room [96]byte
-	why := append(strconv.AppendInt(room[:0], int64(n), 10), " failed logins within an hour"...)
+	why := append(strconv.AppendInt(room[:0], int64(n), 10), " failed login"...)
+	why = append(append(why, plural(n)...), " within an hour"...)
 	if of.IsValid() {
 		why = of.AppendTo(append(why, " from "...))
 	}

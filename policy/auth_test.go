@@ -45,7 +45,7 @@ func authExamples() []example {
 		{"nothing is known of the client", rule, with(failed(10), forgotten), "unknown", "not known"},
 		{"nine failed logins", rule, with(failed(9)), "pass", "9 failed logins"},
 		{"one failed login, where two are the limit", rule, with(failed(1), limit), "pass", ""},
-		{"twenty-nine failed logins from a /24", rule, with(failed(1), of24(29, 5)), "pass", "1 failed logins"},
+		{"twenty-nine failed logins from a /24", rule, with(failed(1), of24(29, 5)), "pass", "1 failed login within"},
 		{"thirty failed logins of four members of a /24", rule, with(failed(1), of24(30, 4)), "pass", ""},
 		{"eighty-nine failed logins from a /48", rule, with(failed(1), of48(89, 5)), "pass", ""},
 		{"ninety failed logins of four members of a /48", rule, with(failed(1), of48(90, 4)), "pass", ""},

@@ -117,7 +117,15 @@ func (s *Dictionary) hard(relays map[string][]string) Judge {
 
 // tried tells counts.
 func tried(bad, good int, where string) string {
-	return strconv.Itoa(bad) + " unknown and " + strconv.Itoa(good) + " good recipients " + where
+	return strconv.Itoa(bad) + " unknown and " + strconv.Itoa(good) + " good recipient" + plural(good) + " " + where
+}
+
+// plural is the end of a word of so many things.
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
 }
 
 // below is the verdict on counts that are below a limit.
@@ -143,8 +151,8 @@ func (s *Dictionary) window(relays map[string][]string) Judge {
 		case c.Bad >= s.Window*l.factor && share(c.Bad, c.Good) >= s.Ratio:
 			reason = tried(c.Bad, c.Good, "within an hour")
 		case c.OnlyBad >= s.Connections*l.factor && share(c.OnlyBad, c.Good) >= s.Ratio:
-			reason = strconv.Itoa(c.OnlyBad) + " connections within an hour that did nothing but bad, and " +
-				strconv.Itoa(c.Good) + " good recipients"
+			reason = strconv.Itoa(c.OnlyBad) + " connection" + plural(c.OnlyBad) + " within an hour that did nothing but bad, and " +
+				strconv.Itoa(c.Good) + " good recipient" + plural(c.Good)
 		default:
 			return f.below(c.Bad, c.Good, "within an hour")
 		}
@@ -224,7 +232,7 @@ func (s *Dictionary) delay(q *Request, f *Facts) Verdict {
 	if s.DelayAfter == 0 || q.Stage != RCPT || bad < s.DelayAfter || q.SMTPCount > s.MaxConnections/2 {
 		return Pass()
 	}
-	v := hit("", strconv.Itoa(bad)+" unknown recipients in this connection")
+	v := hit("", strconv.Itoa(bad)+" unknown recipient"+plural(bad)+" in this connection")
 	v.Delay = min(1+bad-s.DelayAfter, 5)
 	return v
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"eximpolicyd/internal/control"
+	"eximpolicyd/internal/prose"
 )
 
 // allower is the subcommand allow with its flags.
@@ -140,7 +141,7 @@ func (a *allower) remove(out, errs io.Writer, args []string) error {
 		}
 	}
 	if unsaved == 0 && missing > 0 {
-		return fail(exNone, "", "%d of %d networks were not allowed", missing, len(list))
+		return fail(exNone, "", "%d of %s %s not allowed", missing, prose.Many(len(list), "network"), prose.Form(missing, "was", "were"))
 	}
 	return notSaved(unsaved, "is done, but not saved yet: a restart would allow it again")
 }

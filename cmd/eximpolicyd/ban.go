@@ -10,6 +10,7 @@ import (
 
 	"eximpolicyd/internal/control"
 	"eximpolicyd/internal/ledger"
+	"eximpolicyd/internal/prose"
 )
 
 // banner is the subcommand ban with its flags.
@@ -228,7 +229,7 @@ func (b *banner) remove(out, errs io.Writer, args []string) error {
 		}
 	}
 	if unsaved == 0 && missing > 0 {
-		return fail(exNone, "", "%d of %d networks had no ban", missing, len(list))
+		return fail(exNone, "", "%d of %s had no ban", missing, prose.Many(len(list), "network"))
 	}
 	return notSaved(unsaved, "is done, but not saved yet: a restart would ban it again")
 }

@@ -16,6 +16,7 @@ import (
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/origin"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/policy"
 )
 
@@ -186,7 +187,7 @@ func (c *checker) lines(stdin io.Reader) error {
 		return err
 	}
 	if bad > 0 {
-		return fail(exData, "", "%s: %d of %d lines are no requests", name, bad, n)
+		return fail(exData, "", "%s: %d of %s %s", name, bad, prose.Many(n, "line"), prose.Form(bad, "is no request", "are no requests"))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/control"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/policy"
 )
 
@@ -91,7 +92,7 @@ func (e *explaining) one(out io.Writer, id string) error {
 func notKept(id string, r *control.Explained) string {
 	kept := "none is kept yet"
 	if oldest, ok := acl.TimeOfID(r.Oldest); ok {
-		kept = many(r.Kept, "decision") + " since " + clock(oldest) + " can be explained, of those that the log tells of at info"
+		kept = prose.Many(r.Kept, "decision") + " since " + clock(oldest) + " can be explained, of those that the log tells of at info"
 	}
 	return kept + "; the daemon's log has a line for it, unless it is mistyped: grep id=" + id
 }

@@ -12,6 +12,7 @@ import (
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/control"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/policy"
 )
 
@@ -59,7 +60,7 @@ func (w *page) answer(x *acl.Explanation) {
 	said := plain(strings.TrimSpace(x.Code + " " + x.Text))
 	switch {
 	case x.Action == policy.Delay.String():
-		said = "a wait of " + many(x.Delay, "second")
+		said = "a wait of " + prose.Many(x.Delay, "second")
 	case x.Action == policy.Dunno.String() && x.Would != "":
 		said = "no opinion, but would " + x.Would + ": " + said
 	case x.Mark:
@@ -208,19 +209,12 @@ func (w *page) memory(x *acl.Explanation) {
 		wrapped(w, "", plain(banned(&control.Ban{Ban: x.Made[i]}, "was now")))
 	}
 	for _, c := range x.Memory {
-		var words []string
-		for _, n := range []struct {
-			count int
-			what  string
-		}{
-			{c.Good, "good"}, {c.Bad, "bad"}, {c.NullBad, "bad of a bounce"}, {c.OnlyBad, "connections with only bad"}, {c.Failed, "failed logins"},
-			{c.Seen, "different members or names"}, {c.DayGood, "good a day"}, {c.DayBad, "bad a day"}, {c.Clean, "clean messages a day"},
-			{c.Trapped, "messages to traps a day"},
-		} {
-			if n.count > 0 {
-				words = append(words, fmt.Sprintf("%d %s", n.count, n.what))
-			}
-		}
+		words := tallied(
+			tally{c.Good, "good", "good"}, tally{c.Bad, "bad", "bad"}, tally{c.NullBad, "bad of a bounce", "bad of a bounce"},
+			tally{c.OnlyBad, "connection with only bad", "connections with only bad"}, tally{c.Failed, "failed login", "failed logins"},
+			tally{c.Seen, "different member or name", "different members or names"}, tally{c.DayGood, "good a day", "good a day"},
+			tally{c.DayBad, "bad a day", "bad a day"}, tally{c.Clean, "clean message a day", "clean messages a day"},
+			tally{c.Trapped, "message to traps a day", "messages to traps a day"})
 		if c.Offended {
 			words = append(words, "an offence")
 		}

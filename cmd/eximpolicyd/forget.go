@@ -9,6 +9,7 @@ import (
 
 	"eximpolicyd/internal/control"
 	"eximpolicyd/internal/origin"
+	"eximpolicyd/internal/prose"
 )
 
 func forgetCommand() *cobra.Command {
@@ -61,7 +62,7 @@ func tellForgotten(out io.Writer, q *control.Request, gone *control.Erased) erro
 	case gone.Bans+gone.Allowed+gone.Counters+gone.Decisions == 0 && !gone.Account && !gone.Unsaved.Unsaved:
 		return fail(exNone, "", "nothing was remembered of %s", shown(q.Network))
 	}
-	what := fmt.Sprintf(" of %s: %s, %s, %s", shown(q.Network), many(gone.Bans, "ban"), many(gone.Allowed, "allowed network"), many(gone.Counters, "counter"))
+	what := fmt.Sprintf(" of %s: %s, %s, %s", shown(q.Network), prose.Many(gone.Bans, "ban"), prose.Many(gone.Allowed, "allowed network"), prose.Many(gone.Counters, "counter"))
 	switch {
 	case q.Account != "" && gone.Account:
 		what = fmt.Sprintf(": the counters of the account %q", q.Account)
@@ -71,19 +72,11 @@ func tellForgotten(out io.Writer, q *control.Request, gone *control.Erased) erro
 	if gone.Names > 0 {
 		what += ", its name in X-Eximpolicyd-Origin"
 	}
-	if _, err := fmt.Fprintf(out, "forgotten%s, %s\n", what, many(gone.Decisions, "decision")); err != nil {
+	if _, err := fmt.Fprintf(out, "forgotten%s, %s\n", what, prose.Many(gone.Decisions, "decision")); err != nil {
 		return err
 	}
 	if !gone.Unsaved.Unsaved {
 		return nil
 	}
 	return notSaved(1, "is done in memory, but not on the disk yet: a restart would bring it back")
-}
-
-// many writes a number of things.
-func many(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

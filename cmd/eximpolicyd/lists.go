@@ -76,7 +76,7 @@ func (l *lister) run(out, errs io.Writer) error {
 		}
 	}
 	if bad > 0 {
-		return fail(exUnavailable, "", "%d of %d lists count nothing: not ok", bad, len(health))
+		return fail(exUnavailable, "", "%d of %s %s nothing: not ok", bad, prose.Many(len(health), "list"), prose.Form(bad, "counts", "count"))
 	}
 	return nil
 }

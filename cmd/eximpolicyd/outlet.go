@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"eximpolicyd/internal/prose"
 )
 
 // Bounds of the outlet.
@@ -88,7 +90,7 @@ func (o *outlet) drain(w io.Writer) {
 		o.waiting, o.lost = spare[:0], 0
 		o.mu.Unlock()
 		if lost > 0 {
-			batch = fmt.Appendf(batch, "%d lines of this log were lost: it was read too slowly\n", lost)
+			batch = fmt.Appendf(batch, "%s of this log %s lost: it was read too slowly\n", prose.Many(lost, "line"), prose.Form(lost, "was", "were"))
 		}
 		// A reader that has gone is no reason to stop answering: the error is his.
 		_, _ = w.Write(batch)

@@ -21,6 +21,7 @@ import (
 	"eximpolicyd/internal/config"
 	"eximpolicyd/internal/mainlog"
 	"eximpolicyd/internal/origin"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/internal/report"
 )
 
@@ -159,7 +160,7 @@ func (r *replayer) replay(o *report.Options, errs io.Writer, args []string, wher
 	case rep.Log.Entries == 0 && rep.Log.Bytes == 0 && len(rep.Log.Faults) > 0:
 		return nil, noLog(reader.Faults())
 	case rep.Log.Entries == rep.Log.Unknown:
-		return nil, fail(exData, "give Exim's mainlog and rejectlog", "nothing in %s is an entry of Exim's", many(int(rep.Log.Lines), "line"))
+		return nil, fail(exData, "give Exim's mainlog and rejectlog", "nothing in %s is an entry of Exim's", prose.Many(rep.Log.Lines, "line"))
 	}
 	return rep, nil
 }

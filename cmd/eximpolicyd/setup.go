@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	eximsnippets "eximpolicyd/exim-snippets"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/internal/setup"
 	"eximpolicyd/policy"
 )
@@ -148,7 +149,7 @@ func (i *installer) do(ctx context.Context, s *setup.Setup) error {
 		return err
 	}
 	if len(found) > 0 {
-		return &failure{code: exNone, err: errors.New(many(len(found), "finding"))}
+		return &failure{code: exNone, err: errors.New(prose.Many(len(found), "finding"))}
 	}
 	return nil
 }

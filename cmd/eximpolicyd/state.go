@@ -14,6 +14,7 @@ import (
 
 	"eximpolicyd/internal/control"
 	"eximpolicyd/internal/ledger"
+	"eximpolicyd/internal/prose"
 )
 
 func stateCommand() *cobra.Command {
@@ -89,7 +90,7 @@ func (a *admin) saveFile(path string, out, errs io.Writer) error {
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		return fail(exIO, "", "cannot write %s: %w", path, err)
 	}
-	_, err = fmt.Fprintf(out, "%s: %s\n", path, many(lines, "line"))
+	_, err = fmt.Fprintf(out, "%s: %s\n", path, prose.Many(lines, "line"))
 	return err
 }
 
@@ -130,8 +131,8 @@ func (a *admin) send(text []byte, out, errs io.Writer) error {
 		return err
 	}
 	p.end()
-	if _, err := fmt.Fprintf(out, "taken in: %s, %s, %s\n", many(taken.Bans, "ban"), many(taken.Allowed, "allowed network"),
-		many(taken.Counters, "counter")); err != nil {
+	if _, err := fmt.Fprintf(out, "taken in: %s, %s, %s\n", prose.Many(taken.Bans, "ban"), prose.Many(taken.Allowed, "allowed network"),
+		prose.Many(taken.Counters, "counter")); err != nil {
 		return err
 	}
 	if taken.Unsaved.Unsaved {

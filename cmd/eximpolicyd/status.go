@@ -13,6 +13,7 @@ import (
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/control"
 	"eximpolicyd/internal/ledger"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/rbl"
 )
 
@@ -44,7 +45,7 @@ The exit code is 0 if nothing is wrong and 69 if something is, so that cron tell
 				err = printStatus(cmd.OutOrStdout(), &st, time.Now())
 			}
 			if err == nil && len(st.Faults) > 0 {
-				err = fail(exUnavailable, "", "%s", many(len(st.Faults), "fault"))
+				err = fail(exUnavailable, "", "%s", prose.Many(len(st.Faults), "fault"))
 			}
 			return err
 		},
@@ -115,7 +116,7 @@ func memoryInShort(m *ledger.State, now time.Time) string {
 		return "none"
 	}
 	text := fmt.Sprintf("%d of %d keys in %d kB; %s in force, %d observed, %d over; %s", m.Keys, m.MostKeys, m.Bytes>>10,
-		many(m.Enforced, "ban"), m.Observed, m.Remembered, many(m.Allowed, "allowed network"))
+		prose.Many(m.Enforced, "ban"), m.Observed, m.Remembered, prose.Many(m.Allowed, "allowed network"))
 	switch {
 	case m.Dir == "":
 		return text + "; lost when the daemon ends"
@@ -165,6 +166,6 @@ func printStages(w io.Writer, stages []acl.StageStats) {
 
 // besides is what was answered and not decided.
 func besides(d *acl.Stats) string {
-	return fmt.Sprintf("%d malformed, %d without a free seat, %d callers refused, %d failed, %d bypassed",
-		d.Malformed, d.Busy, d.Refused, d.Failed, d.Bypassed)
+	return fmt.Sprintf("%d malformed, %d without a free seat, %s refused, %d failed, %d bypassed",
+		d.Malformed, d.Busy, prose.Many(d.Refused, "caller"), d.Failed, d.Bypassed)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"eximpolicyd/internal/config"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/internal/scenario"
 )
 
@@ -109,7 +110,7 @@ func (t *tester) run(paths []string) error {
 		}
 	}
 	if t.failed > 0 {
-		return &failure{code: exNone, err: fmt.Errorf("%d of %s did not come out as written", t.failed, many(len(files), "file"))}
+		return &failure{code: exNone, err: fmt.Errorf("%d of %s did not come out as written", t.failed, prose.Many(len(files), "file"))}
 	}
 	return nil
 }
@@ -168,7 +169,7 @@ func (t *tester) rewrite(f *scenario.File, r *scenario.Result) error {
 	if t.json {
 		return nil
 	}
-	_, err := fmt.Fprintf(t.out, "updated %s (%s)\n", printable(f.Name), many(lines, "line"))
+	_, err := fmt.Fprintf(t.out, "updated %s (%s)\n", printable(f.Name), prose.Many(lines, "line"))
 	return err
 }
 
@@ -195,9 +196,9 @@ func (t *tester) print(r *scenario.Result) error {
 		}
 	}
 	if r.OK {
-		fmt.Fprintf(w, "%s %s (%s)\n", t.paint("ok", "ok  "), file, many(len(r.Cases), "case"))
+		fmt.Fprintf(w, "%s %s (%s)\n", t.paint("ok", "ok  "), file, prose.Many(len(r.Cases), "case"))
 	} else {
-		fmt.Fprintf(w, "%s %s (%d of %s)\n", t.paint("hit", "FAIL"), file, bad, many(len(r.Cases), "case"))
+		fmt.Fprintf(w, "%s %s (%d of %s)\n", t.paint("hit", "FAIL"), file, bad, prose.Many(len(r.Cases), "case"))
 	}
 	return w.Flush()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"eximpolicyd/internal/mainlog"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/internal/trace"
 )
 
@@ -195,7 +196,7 @@ func (t *tracer) read(errs io.Writer, logs []string, read func(context.Context, 
 	case c.Bytes == 0 && len(reader.Faults()) > 0:
 		return forbidden, noLog(reader.Faults())
 	case c.Lines > 0 && c.Entries() == c.Kinds[mainlog.Unknown]:
-		return false, fail(exData, "give Exim's mainlog", "nothing in %s is an entry of Exim's", many(int(c.Lines), "line"))
+		return false, fail(exData, "give Exim's mainlog", "nothing in %s is an entry of Exim's", prose.Many(c.Lines, "line"))
 	}
 	return forbidden, nil
 }

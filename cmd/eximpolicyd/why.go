@@ -12,6 +12,7 @@ import (
 
 	"eximpolicyd/internal/control"
 	"eximpolicyd/internal/ledger"
+	"eximpolicyd/internal/prose"
 )
 
 func (b *banner) whyCommand() *cobra.Command {
@@ -121,25 +122,37 @@ func entry(w io.Writer, because string, made, until time.Time, left int64, durab
 
 // counts writes what is not zero.
 func counts(w io.Writer, c *ledger.Counts, now time.Time) {
-	list := func(label string, things ...any) {
-		var words []string
-		for i := 0; i < len(things); i += 2 {
-			if n := things[i].(int); n > 0 {
-				words = append(words, fmt.Sprintf("%d %s", n, things[i+1]))
-			}
-		}
-		if len(words) > 0 {
+	list := func(label string, of ...tally) {
+		if words := tallied(of...); len(words) > 0 {
 			wrapped(w, label, strings.Join(words, ", "))
 		}
 	}
 	h, d := &c.Hour, &c.Day
-	list("last hour: ", h.Good, "good recipients", h.Bad, "bad recipients", h.OnlyBad, "connections with only bad ones",
-		h.Failed, "failed logins", h.Held, "messages held", h.Seen, "different members or names")
-	list("last day: ", d.Good, "good recipients", d.Bad, "bad recipients", d.Trapped, "messages to traps", d.Clean, "clean messages")
+	list("last hour: ", tally{h.Good, "good recipient", "good recipients"}, tally{h.Bad, "bad recipient", "bad recipients"},
+		tally{h.OnlyBad, "connection with only bad ones", "connections with only bad ones"}, tally{h.Failed, "failed login", "failed logins"},
+		tally{h.Held, "message held", "messages held"}, tally{h.Seen, "different member or name", "different members or names"})
+	list("last day: ", tally{d.Good, "good recipient", "good recipients"}, tally{d.Bad, "bad recipient", "bad recipients"},
+		tally{d.Trapped, "message to traps", "messages to traps"}, tally{d.Clean, "clean message", "clean messages"})
 	if !c.LastGood.IsZero() {
 		wrapped(w, "last good recipient: ", since(c.LastGood, now))
 	}
 	if !c.LastLogin.IsZero() {
 		wrapped(w, "last login: ", since(c.LastLogin, now))
 	}
+}
+
+// tally is a number of things, with their word for one and for more.
+type tally struct {
+	n         int
+	one, more string
+}
+
+// tallied writes those that are not of nothing.
+func tallied(list ...tally) (words []string) {
+	for _, t := range list {
+		if t.n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", t.n, prose.Form(t.n, t.one, t.more)))
+		}
+	}
+	return words
 }

@@ -40,7 +40,7 @@ func each(socket string, q Request, tell func([]byte) error) error {
 		return tell(line)
 	})
 	if err == nil && n != sum.Lines {
-		err = fmt.Errorf("%d lines came of %d", n, sum.Lines)
+		err = fmt.Errorf("of the lines %d came, and not %d", n, sum.Lines)
 	}
 	return err
 }

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"fmt"
 	"io"
 	"regexp"
 	"runtime"
@@ -10,6 +9,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"eximpolicyd/acl"
+	"eximpolicyd/internal/prose"
 	"eximpolicyd/policy"
 )
 
@@ -182,7 +182,7 @@ func (f *field) asked() policy.Field {
 
 // taken tells a client what became of his message.
 func taken(size int64, d *acl.Decision) string {
-	text := fmt.Sprintf("%d octets judged and thrown away: nothing is delivered", size)
+	text := prose.Many(size, "octet") + " judged and thrown away: nothing is delivered"
 	switch {
 	case d.Action == policy.Freeze:
 		text += " (on hold by " + d.Rule

@@ -168,7 +168,7 @@ func TestAMarkedMessageIsTaken(t *testing.T) {
 	c := p.dial()
 	c.toData("mark-data.example")
 	c.raw("\r\n.\r\n")
-	c.say("", "250 2.0.0 1 octets judged and thrown away: nothing is delivered (marked, score 3.0, ")
+	c.say("", "250 2.0.0 1 octet judged and thrown away: nothing is delivered (marked, score 3.0, ")
 }
 
 // Exim takes MAIL of a client that has not greeted, and so a rule may object, at RCPT; go-smtp would not.

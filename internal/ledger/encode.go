@@ -165,7 +165,7 @@ func (f *found) check() error {
 	case f.Steady.IsZero() || f.Wall.IsZero():
 		return unsound("it does not say of which time it is")
 	case f.Entries != f.counted.Entries || f.Sum != f.counted.Sum:
-		return unsoundf("it holds %d entries, and not the %d that were written", f.counted.Entries, f.Entries)
+		return unsoundf("its entries are %d, and not the %d that were written", f.counted.Entries, f.Entries)
 	}
 	bans := 0
 	for _, n := range f.entries {

@@ -325,7 +325,7 @@ func (e *Engine) Close() error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if n := len(s.dirty); n > 0 {
-		return fmt.Errorf("%d bans and allowed networks are lost: %s", n, s.bansFault.text)
+		return fmt.Errorf("bans and allowed networks (%d) are lost: %s", n, s.bansFault.text)
 	}
 	if s.countersFault != (fault{}) {
 		return fmt.Errorf("the counters of the last minutes are lost: %s", s.countersFault.text)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"eximpolicyd/internal/prose"
 )
 
 // Near reports whether a server may take a client for one of its own, and let it relay by right: loopback, both ends of the same
@@ -62,15 +64,16 @@ func (t *tester) verdict(cut error) (Verdict, string) {
 	case t.permitted:
 		return Permitted, fmt.Sprintf("%s may relay, whoever it says the sender is: that may be its right, and proves nothing about others", t.Client)
 	case n > 0:
-		return Open, fmt.Sprintf("%d of %d forms relay", n, len(r.Forms))
+		return Open, fmt.Sprintf("%d of %s %s", n, prose.Many(len(r.Forms), "form"), prose.Form(n, "relays", "relay"))
 	case cut != nil:
 		return Untested, cut.Error()
 	case len(r.Controls) > 0 && r.Controls[0].Result == Refused:
 		return Untested, "it refuses its own postmaster@" + r.Domain + ", so that what it refuses proves nothing"
 	case missing > 0:
-		return Untested, fmt.Sprintf("%d of %d forms have no answer: %d deferred, %d failed", missing, len(r.Forms), r.Count(Deferred), r.Count(Failed))
+		return Untested, fmt.Sprintf("%d of %s %s no answer: %d deferred, %d failed", missing, prose.Many(len(r.Forms), "form"), prose.Form(missing, "has", "have"), r.Count(Deferred), r.Count(Failed))
 	case r.Count(Accepted) > 0:
-		return Unclear, fmt.Sprintf("%d of %d recipients were taken that may be mailboxes of the server", r.Count(Accepted), len(r.Forms))
+		return Unclear, fmt.Sprintf("%d of %s %s of the server", r.Count(Accepted), prose.Many(len(r.Forms), "recipient"),
+			prose.Form(r.Count(Accepted), "was taken that may be a mailbox", "were taken that may be mailboxes"))
 	}
 	return Closed, fmt.Sprintf("none of %d forms relays", len(r.Forms)-r.Count(Skipped))
 }

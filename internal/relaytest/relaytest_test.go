@@ -93,6 +93,12 @@ func TestAnAnswerMeansWhatTheServerIsKnownToDo(t *testing.T) {
 			return nil
 		}, want: Closed, why: "none of 46 forms relays", form: "stranger", result: Refused, remark: "it refuses relaytest@www.example.net as sender"},
 		{name: "anybody may relay", rcpt: func(string) error { return nil }, want: Open, why: "21 of 46 forms relay", form: "stranger", result: Relays},
+		{name: "one form alone", rcpt: func(to string) error {
+			if to == "relaytest%www.example.org%example.com@example.com" {
+				return nil
+			}
+			return ownOnly(to)
+		}, want: Open, why: "1 of 50 forms relays", form: "percent hack", result: Refused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

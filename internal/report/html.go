@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"eximpolicyd/acl"
+	"eximpolicyd/internal/prose"
 )
 
 //go:embed page.html
@@ -27,7 +28,7 @@ func (r *Report) HTML(out io.Writer) error {
 		"n": thousands, "percent": percent, "plain": printable, "join": func(list []string) string { return strings.Join(list, " ") },
 		"minute": minute, "second": func(e Example) string { return e.Time.Format("2006-01-02 15:04:05") }, "or": cmp.Or[string],
 		"lines": lines, "keyHint": func() string { return keyHint },
-		"count": func(n uint64) string { return thousands(int(n)) },
+		"count": func(n uint64) string { return thousands(int(n)) }, "form": prose.Form[int], "forms": prose.Form[uint64],
 		"told":  func(s acl.Step) bool { return told(&s) },
 		"open":  func(s Sender, open bool) pageSender { return pageSender{s, open} },
 		"share": func(part, all int) string { return fmt.Sprintf("%.1f", 100*float64(part)/float64(max(all, 1))) },

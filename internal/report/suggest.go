@@ -72,7 +72,7 @@ func lines(list []Exemption) (text []string) {
 		if i == 0 || list[i-1].Key != e.Key {
 			text = append(text, e.Key+" = [")
 		}
-		text = append(text, short(fmt.Sprintf("  %q, # %d messages: %s", e.Of, e.Messages, strings.Join(e.Rules, " ")), prose.Columns))
+		text = append(text, short(fmt.Sprintf("  %q, # %s: %s", e.Of, prose.Many(e.Messages, "message"), strings.Join(e.Rules, " ")), prose.Columns))
 		if i == len(list)-1 || list[i+1].Key != e.Key {
 			text = append(text, "]")
 		}

@@ -26,7 +26,8 @@ const (
 // printable ASCII.
 func (r *Report) Text(out io.Writer) error {
 	w := &page{Writer: bufio.NewWriter(out)}
-	w.about("log", fmt.Sprintf("%s to %s: %d lines, %d entries, %d connections", minute(r.Log.First), minute(r.Log.Last), r.Log.Lines, r.Log.Entries, r.Log.Connections))
+	w.about("log", fmt.Sprintf("%s to %s: %s, %s, %s", minute(r.Log.First), minute(r.Log.Last),
+		prose.Many(r.Log.Lines, "line"), prose.Many(r.Log.Entries, "entry"), prose.Many(r.Log.Connections, "connection")))
 	w.about("", besides(&r.Log))
 	for _, f := range r.Log.Faults {
 		w.about("fault", f)
@@ -94,22 +95,23 @@ func minute(t time.Time) string {
 
 // besides tells what was read and not judged.
 func besides(l *Log) string {
-	text := fmt.Sprintf("%d lines are no entries", l.NoEntry)
+	text := prose.Many(l.NoEntry, "line") + prose.Form(l.NoEntry, " is no entry", " are no entries")
 	for i, r := range l.Reasons {
-		text += []string{" (", ", "}[min(i, 1)] + fmt.Sprintf("%d %s", r.Lines, r.What)
+		text += []string{" (", ", "}[min(i, 1)] + fmt.Sprintf("%s: %d", r.What, r.Lines)
 	}
 	if len(l.Reasons) > 0 {
 		text += ")"
 	}
 	for _, n := range []struct {
-		count uint64
-		what  string
+		count     uint64
+		one, more string
 	}{
-		{l.Unknown, "entries of no known form"}, {l.Doubtful, "may be of two clients and are held against nobody"},
-		{l.Orphans, "name no client"},
+		{l.Unknown, "entry of no known form", "entries of no known form"},
+		{l.Doubtful, "may be of two clients and is held against nobody", "may be of two clients and are held against nobody"},
+		{l.Orphans, "names no client", "name no client"},
 	} {
 		if n.count > 0 {
-			text += fmt.Sprintf(", %d %s", n.count, n.what)
+			text += fmt.Sprintf(", %d %s", n.count, prose.Form(n.count, n.one, n.more))
 		}
 	}
 	return text
@@ -135,7 +137,7 @@ func (w *page) sums(r *Report) {
 func (w *page) lost(r *Report) {
 	w.head("mail that was taken and would be refused")
 	if len(r.Lost) == 0 {
-		w.line("none of %d messages", r.Enforced.Taken)
+		w.line("none of %s", prose.Many(r.Enforced.Taken, "message"))
 		return
 	}
 	w.line("%8s %8s %8s  %s", "MESSAGES", "REFUSED", "DEFERRED", "SENDER")
@@ -149,7 +151,7 @@ func (w *page) lost(r *Report) {
 		w.example(&s.Example)
 	}
 	if n := len(r.Lost) - textSenders; n > 0 {
-		w.line("%d more senders: --json has %d of them", n, len(r.Lost))
+		w.line("%s: --json has %d of them", prose.Many(n, "more sender"), len(r.Lost))
 	}
 }
 
@@ -217,15 +219,15 @@ func (w *page) days(r *Report) {
 		w.line("%-10s %9d %8d %8d %7d %9d %9d %6d", d.Day, d.Taken, d.TakenRefused, d.TakenDeferred, d.Marked, d.Attempts, d.Met, d.Bans)
 	}
 	if n := len(r.Days) - textDays; n > 0 {
-		w.line("%d earlier days: --json has them, and the rules of each", n)
+		w.line("%s: --json has %s, and the rules of each", prose.Many(n, "earlier day"), prose.Form(n, "it", "them"))
 	}
 }
 
 func (w *page) attackers(r *Report) {
 	a := &r.Attempts
 	w.head("attackers")
-	w.hang("", fmt.Sprintf("%d attempts: %d guesses of recipients, %d failed logins, %d tries to relay. A ban would have met %s of them; %s would not have been served.",
-		a.All, a.Guesses, a.Logins, a.Relays, percent(a.Met, a.All), percent(a.Refused, a.All)))
+	w.hang("", fmt.Sprintf("%s: %s of recipients, %s, %s to relay. A ban would have met %s of them; %s would not have been served.",
+		prose.Many(a.All, "attempt"), prose.Many(a.Guesses, "guess"), prose.Many(a.Logins, "failed login"), prose.Many(a.Relays, "try"), percent(a.Met, a.All), percent(a.Refused, a.All)))
 	for _, list := range []struct {
 		head string
 		of   []Client
@@ -295,7 +297,8 @@ func (w *page) differences(d *Differences) {
 	w.line("%d of %d recipients, messages and failed logins; %d really taken", d.Differ, d.Events, d.Taken)
 	for i, k := range d.Kinds {
 		if i == textKinds {
-			w.line("\n%d more kinds: --json has them", len(d.Kinds)-i)
+			n := len(d.Kinds) - i
+			w.line("\n%s: --json has %s", prose.Many(n, "more kind"), prose.Form(n, "it", "them"))
 			break
 		}
 		w.line("")

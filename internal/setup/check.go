@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	eximsnippets "eximpolicyd/exim-snippets"
+	"eximpolicyd/internal/prose"
 )
 
 // A Finding is something that is not as it should be, where, and what to do about it.
@@ -312,6 +313,7 @@ func (s *Setup) checkReloaded(f *findings) {
 		return // checkJournal has said so
 	}
 	if n := len(s.readers(j)); n > 0 {
-		f.add(place{file: s.conf}, "reload Exim, and let its sessions end", "%d processes of Exim run since before this configuration was made", n)
+		f.add(place{file: s.conf}, "reload Exim, and let its sessions end", "%s of Exim %s since before this configuration was made",
+			prose.Many(n, "process"), prose.Form(n, "runs", "run"))
 	}
 }

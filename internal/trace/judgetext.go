@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"eximpolicyd/internal/prose"
 )
 
 // Judged is what was found of each message of a report.
@@ -24,7 +26,7 @@ func (j *Judged) Text(out io.Writer, name string) error {
 	}
 	if !j.Verdict.Confirmed() {
 		w.line("")
-		w.hang("", fmt.Sprintf("looked for in %s, %s to %s", many(int(j.Log.Lines), "line"), minute(j.Log.First), minute(j.Log.Last)))
+		w.hang("", fmt.Sprintf("looked for in %s, %s to %s", prose.Many(j.Log.Lines, "line"), minute(j.Log.First), minute(j.Log.Last)))
 	}
 	if j.Log.Missing != "" || j.Log.Planted > 0 {
 		w.line("")
@@ -90,6 +92,6 @@ func (w *page) way(m *Mail) {
 		w.hang("    says: ", text)
 	}
 	if n := len(m.Hops) - most; n > 0 {
-		w.hang("    says: ", fmt.Sprintf("%d more hosts", n))
+		w.hang("    says: ", prose.Many(n, "more host"))
 	}
 }

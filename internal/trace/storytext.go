@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"eximpolicyd/internal/prose"
 )
 
 // textDeeds are the deeds that a text has; JSON has more.
@@ -53,7 +55,7 @@ func (w *page) story(t *Story) {
 		w.hang("    "+d.Time.Format("15:04:05 "), deedText(&d))
 	}
 	if t.Delivered+t.Failed+t.Deferred > 1 {
-		w.hang("    sum: ", fmt.Sprintf("%d delivered, %d failed, deferred %s", t.Delivered, t.Failed, many(t.Deferred, "time")))
+		w.hang("    sum: ", fmt.Sprintf("%d delivered, %d failed, deferred %s", t.Delivered, t.Failed, prose.Many(t.Deferred, "time")))
 	}
 	for _, b := range t.Bounces {
 		w.hang("    bounce: ", b.ID+" at "+b.Time.Format("15:04:05"))
@@ -85,7 +87,7 @@ func (w *page) message(m *Message) {
 		}
 	}
 	if m.Size > 0 {
-		w.hang("    size: ", fmt.Sprintf("%d octets", m.Size))
+		w.hang("    size: ", prose.Many(m.Size, "octet"))
 	}
 	if len(m.Recipients) > 0 {
 		to := strings.Join(m.Recipients[:min(len(m.Recipients), 5)], " ")

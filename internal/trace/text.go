@@ -51,19 +51,6 @@ func minute(t time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
-func many(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	if strings.HasSuffix(thing, "y") {
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(thing, "y"))
-	}
-	if strings.HasSuffix(thing, "s") {
-		return fmt.Sprintf("%d %ses", n, thing)
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
 // octets writes a size in at most 7 columns.
 func octets(n int64) string {
 	switch {

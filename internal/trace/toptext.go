@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"eximpolicyd/internal/prose"
 )
 
 // keyRoom is what a row of the table leaves of 80 columns for its key. A longer one stands below.
@@ -63,29 +65,29 @@ func (t *Top) about(w *page) {
 		w.line("the log has no entry of that time")
 		return
 	}
-	text := many(t.Messages, "message")
+	text := prose.Many(t.Messages, "message")
 	if t.Different > 0 {
-		of := fmt.Sprint(t.Different)
+		of := " of "
 		if t.About {
-			of = "about " + of
+			of = " of about "
 		}
-		text += " of " + of + " " + map[bool]string{true: t.By, false: strings.TrimSpace(strings.TrimPrefix(many(2, t.By), "2"))}[t.Different == 1]
+		text += of + prose.Many(t.Different, t.By)
 	}
 	w.hang("", fmt.Sprintf("%s, %s to %s", text, minute(t.Log.First), minute(t.Log.Last)))
 	if t.Refused > 0 {
-		w.hang("", many(t.Refused, "message")+" more that Exim did not take")
+		w.hang("", prose.Many(t.Refused, "message")+" more that Exim did not take")
 	}
 	if t.Without > 0 {
-		w.hang("", fmt.Sprintf("of %s the log does not tell the %s", many(t.Without, "message"), t.By))
+		w.hang("", fmt.Sprintf("of %s the log does not tell the %s", prose.Many(t.Without, "message"), t.By))
 	}
 	if t.Outside > 0 {
-		w.hang("", many(t.Outside, "message")+" of other hosts: --all counts them too")
+		w.hang("", prose.Many(t.Outside, "message")+" of other hosts: --all counts them too")
 	}
 	if t.LetGo > 0 {
-		w.hang("", fmt.Sprintf("too many to keep all: those with few messages were let go %s; a row says what it may lack", many(t.LetGo, "time")))
+		w.hang("", fmt.Sprintf("too many to keep all: those with few messages were let go %s; a row says what it may lack", prose.Many(t.LetGo, "time")))
 	}
 	if t.Unfollowed > 0 {
-		w.hang("", "the deliveries of "+many(t.Unfollowed, "message")+" were not followed to the end: too many were on their way")
+		w.hang("", "the deliveries of "+prose.Many(t.Unfollowed, "message")+" were not followed to the end: too many were on their way")
 	}
 	w.log(&t.Log)
 }
@@ -93,7 +95,7 @@ func (t *Top) about(w *page) {
 // log tells what there is to know of a log: who tampers with it, and what would tell more, with the line that makes Exim write it.
 func (w *page) log(l *Log) {
 	if l.Planted > 0 {
-		w.hang("", fmt.Sprintf("%s of this log stood in the name of a directory and did not count: a local user has tried to write it", many(int(l.Planted), "line")))
+		w.hang("", fmt.Sprintf("%s of this log stood in the name of a directory and did not count: a local user has tried to write it", prose.Many(l.Planted, "line")))
 	}
 	if l.Missing != "" {
 		w.hang("", "this log lacks "+l.Missing+", which would tell more; in Exim's configuration (on Debian as MAIN_LOG_SELECTOR in exim4.conf.localmacros), with what it has there already:")
