@@ -235,3 +235,23 @@ func TestOnlyWhatTwoConfigurationsDecideDifferentlyIsTold(t *testing.T) {
 		t.Errorf("a lower limit: %+v", d)
 	}
 }
+
+func TestABanThatIsOnlyObservedIsNoneOfThePresentModes(t *testing.T) {
+	var log strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&log, "2026-11-20 10:%02d:00 [%d] H=(x.example) [203.0.113.6] F=<x@y.example> rejected RCPT <n%d@lab.example>: Unrouteable address\n", i, 100+i, i)
+	}
+	for toml, want := range map[string]int{
+		"":                                     0,
+		`policy.helo.rules = {H3 = "enforce"}`: 0, // and the guesser is only observed
+		`policy.dictionary.mode = "enforce"`:   1,
+	} {
+		rep := replay(t, report.Options{Decider: configured(t, toml)}, "mainlog", log.String())
+		if rep.Enforced.Bans != 1 || rep.Present.Bans != want {
+			t.Errorf("%q: %d bans, and %d by the present modes, want 1 and %d", toml, rep.Enforced.Bans, rep.Present.Bans, want)
+		}
+	}
+	if rep := replay(t, report.Options{Decider: configured(t, "")}, "mainlog", "2026-11-20 10:00:00 Start queue run: pid=1\n"); rep.Days == nil {
+		t.Error("without a day the list of days is none, which in JSON is null")
+	}
+}

@@ -33,6 +33,7 @@ func (j *judge) report(r *mainlog.Reader, orphans uint64) *Report {
 	for i := range t.rules {
 		out.Rules = append(out.Rules, j.ruleOf(i, out.Unjudged))
 	}
+	out.Days = []*Day{}
 	for _, d := range t.days {
 		d.Rules = map[string]DayRule{}
 		for i, n := range d.rules {

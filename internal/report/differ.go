@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
 )
 
@@ -93,6 +94,15 @@ func (j *judge) compare(c *course, e *event, both *[2]verdict) {
 		x.Client = c.Client.String()
 	}
 	k.Examples = append(k.Examples, x)
+}
+
+// banned counts bans that the second world made. One that is only observed is none: it refuses nobody.
+func (s *Sums) banned(bans []ledger.Ban) {
+	for i := range bans {
+		if bans[i].Enforced {
+			s.Bans++
+		}
+	}
 }
 
 // second counts what the second world says.

@@ -152,8 +152,16 @@ func TestThePresentModesRefuseWhatTheyRefuse(t *testing.T) {
 			some.Rules[i].Mode = policy.Enforce
 		}
 	}
-	if rep := one(some); rep.Present.TakenRefused == 0 || rep.Present.TakenRefused >= rep.Enforced.TakenRefused || rep.Present.Bans == 0 {
+	if rep := one(some); rep.Present.TakenRefused == 0 || rep.Present.TakenRefused >= rep.Enforced.TakenRefused || rep.Present.Bans != 0 {
 		t.Errorf("one rule: %+v, %+v", rep.Enforced, rep.Present)
+	}
+	for i := range some.Rules {
+		if some.Rules[i].Policy.Name == "dictionary" {
+			some.Rules[i].Mode = policy.Enforce
+		}
+	}
+	if rep := one(some); rep.Present.Bans == 0 || rep.Present.Bans > rep.Enforced.Bans {
+		t.Errorf("one rule, and bans: %+v, %+v", rep.Enforced, rep.Present)
 	}
 }
 

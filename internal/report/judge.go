@@ -233,7 +233,7 @@ func (j *judge) quit(c *course, failed int) (by *ledger.Ban) {
 			j.tally.refusedHits(j.tally.hitsOf(d))
 			j.tally.banned(d.Bans)
 		} else {
-			j.tally.present.Bans += len(d.Bans)
+			j.tally.present.banned(d.Bans)
 		}
 	}
 	return by
@@ -265,7 +265,7 @@ func (j *judge) rcpt(c *course, r *mainlog.Rcpt) {
 			if i == 0 {
 				j.tally.banned(d.Bans)
 			} else {
-				j.tally.present.Bans += len(d.Bans)
+				j.tally.present.banned(d.Bans)
 			}
 		}
 		if i == 0 {
@@ -334,7 +334,7 @@ func (j *judge) deliver(c *course, i int, m *mainlog.Message, recipients []strin
 				part.trace = again.Trace
 			}
 		} else {
-			j.tally.present.Bans += len(d.Bans)
+			j.tally.present.banned(d.Bans)
 		}
 		out.harder(&part)
 		return !part.refuses()
