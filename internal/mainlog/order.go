@@ -83,10 +83,10 @@ func inOrder(inputs []Input, o *Options) []Input {
 		parts[i] = part{in, firstMoment(&in, o), rotation(in.Name)}
 	}
 	slices.SortStableFunc(parts, func(a, b part) int {
-		if c := a.start.Compare(b.start); c != 0 && !a.start.IsZero() && !b.start.IsZero() {
-			return c
+		if a.start.IsZero() != b.start.IsZero() { // an empty one has no place among the others, nor keeps them apart
+			return b.start.Compare(a.start)
 		}
-		return cmp.Compare(b.number, a.number)
+		return cmp.Or(a.start.Compare(b.start), cmp.Compare(b.number, a.number))
 	})
 	for i := range parts {
 		inputs[i] = parts[i].Input
