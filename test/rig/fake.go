@@ -57,7 +57,6 @@ type Fake struct {
 	mu       sync.Mutex
 	script   Script
 	accepts  int
-	resets   int
 	requests [][]byte
 }
 
@@ -128,7 +127,6 @@ func (f *Fake) handle(conn *net.UnixConn, script Script) {
 	}
 	f.mu.Lock()
 	if string(request) == "reset" {
-		f.resets++
 		f.mu.Unlock()
 		return // met with silence, like the daemon does
 	}
@@ -154,7 +152,7 @@ func (f *Fake) Follow(script Script) {
 func (f *Fake) Forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.requests, f.accepts, f.resets = nil, 0, 0
+	f.requests, f.accepts = nil, 0
 }
 
 // Requests returns the bytes of every request so far, resets left out.
@@ -164,18 +162,11 @@ func (f *Fake) Requests() [][]byte {
 	return append([][]byte(nil), f.requests...)
 }
 
-// Accepts counts connections, Resets those that only said so.
+// Accepts counts connections, those that only say "reset" too.
 func (f *Fake) Accepts() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.accepts
-}
-
-// Resets counts the inner calls of Exim's fail string that got through.
-func (f *Fake) Resets() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.resets
 }
 
 // Close ends every connection and removes the socket. Closing again does nothing.
