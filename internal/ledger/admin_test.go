@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -14,7 +15,7 @@ import (
 	"time"
 )
 
-// holding reports which files of a folder hold a text.
+// holding reports which files of a folder hold a text. One that is replaced meanwhile has it look once more.
 func holding(t *testing.T, dir, text string) (names []string) {
 	t.Helper()
 	all, err := os.ReadDir(dir)
@@ -23,6 +24,9 @@ func holding(t *testing.T, dir, text string) (names []string) {
 	}
 	for _, d := range all {
 		data, err := os.ReadFile(filepath.Join(dir, d.Name()))
+		if errors.Is(err, os.ErrNotExist) {
+			return holding(t, dir, text)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
