@@ -4,13 +4,14 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"net"
 	"sync"
 	"syscall"
 	"time"
 )
 
 // The time of one question: from asked to given up, and how often it is sent. When the second try leaves is the lane's
-// to say.
+// to say; its time begins then, so that a machine that stood still through the first has it left.
 const (
 	questionTime = 3 * time.Second
 	maxTries     = 2
@@ -25,13 +26,16 @@ type query struct {
 	kind uint16
 	done func(Records)
 	from time.Time // when it was asked
-	last time.Time // the end
 
 	mu       sync.Mutex
+	last     time.Time     // the end
+	rest     time.Duration // the part of its time that is the second try's, until that begins
+	stood    bool          // its end came so late that the machine stood still, and was put off once
 	finished bool
 	seated   bool
 	hasty    bool // it had to wait for its seat for nearly all its time
 	overTCP  bool
+	stream   net.Conn // over TCP
 	tries    [maxTries]try
 	sent     int
 	timer    *time.Timer
@@ -46,7 +50,7 @@ type try struct {
 }
 
 // ask sends a question past the cache. done is called exactly once, perhaps before ask returns, from whatever goroutine
-// has the answer: it must not block. The records are complete within questionTime.
+// has the answer: it must not block. The records are complete within questionTime, on a machine that does not stand still.
 func (r *Resolver) ask(l *lane, name string, kind uint16, done func(Records)) {
 	r.askFor(questionTime, l, name, kind, done)
 }
@@ -83,6 +87,13 @@ func (q *query) over() bool {
 	return q.finished || !time.Now().Before(q.last)
 }
 
+// ended reports whether a query has ended.
+func (q *query) ended() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.finished
+}
+
 // begin sends the question for the first time. The query has a seat.
 func (q *query) begin() {
 	q.mu.Lock()
@@ -92,11 +103,13 @@ func (q *query) begin() {
 		return
 	}
 	q.seated = true
-	q.hasty = time.Until(q.last) < firstTry
+	left := time.Until(q.last)
+	wait := min(q.lane.patience(), left)
+	q.hasty, q.rest = left < firstTry, left-wait
 	if q.timer == nil {
-		q.timer = time.AfterFunc(q.lane.patience(), q.late)
+		q.timer = time.AfterFunc(wait, q.late)
 	} else {
-		q.timer.Reset(min(q.lane.patience(), time.Until(q.last)))
+		q.timer.Reset(wait)
 	}
 	q.mu.Unlock()
 	q.send()
@@ -198,7 +211,14 @@ func (q *query) try(n int, s *server, edns bool) bool {
 // late is called when a try, or the whole query, has taken its time.
 func (q *query) late() {
 	q.mu.Lock()
+	if q.rest > 0 {
+		q.last, q.rest = time.Now().Add(q.rest), 0
+	}
 	left := time.Until(q.last)
+	if q.seated && left < -soonest && !q.stood { // what came meanwhile has yet to be read
+		left = questionTime / 2
+		q.stood, q.last = true, time.Now().Add(left)
+	}
 	switch {
 	case q.finished:
 		q.mu.Unlock()
@@ -325,8 +345,11 @@ func (q *query) end(rec Records) {
 	if q.timer != nil {
 		q.timer.Stop()
 	}
-	tries, seated := q.tries, q.seated
+	tries, seated, stream := q.tries, q.seated, q.stream
 	q.mu.Unlock()
+	if stream != nil {
+		stream.Close()
+	}
 	for i := range tries {
 		if t := &tries[i]; t.on != nil {
 			t.on.leave(t.id(), q)

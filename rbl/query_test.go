@@ -61,6 +61,35 @@ func TestAnAnswerToTheFirstOfTwoPacketsOnOneSocketIsUsed(t *testing.T) {
 	}
 }
 
+func TestAMachineThatStoodStillHasTimeToReadWhatCameMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, w *wire, r *Resolver, _ *[]Notice) {
+		w.be(true, first)
+		w.stuck = "stuck.example"
+		ended := make(chan Records, 1)
+		q := &query{r: r, lane: r.lane(1), name: "mx.example.com", kind: dns.TypeA, done: func(rec Records) { ended <- rec }}
+		q.last = time.Now().Add(questionTime)
+		q.begin()
+		q.mu.Lock()
+		q.last = time.Now() // over before the first try is: that of the second is left
+		q.mu.Unlock()
+		if rec := <-ended; rec.Outcome != Missing {
+			t.Errorf("through the first try: %+v", rec)
+		}
+
+		begin := time.Now()
+		q = &query{r: r, lane: r.lane(1), name: w.stuck, kind: dns.TypeA, done: func(rec Records) { ended <- rec }}
+		q.last = begin.Add(questionTime)
+		q.begin()
+		time.Sleep(2 * firstTry) // the second try is under way
+		q.mu.Lock()
+		q.last = begin // long over
+		q.mu.Unlock()
+		if rec := <-ended; rec.Outcome != TimedOut || time.Since(begin) != questionTime*3/2 {
+			t.Errorf("through the second: %+v after %v", rec, time.Since(begin))
+		}
+	})
+}
+
 func TestAFormErrToTheLastPacketEndsTheQuestion(t *testing.T) {
 	q, k, ended := heldQuery(t, 7, 8)
 	q.hear(k, q.answerTo(0, dns.RcodeFormatError))

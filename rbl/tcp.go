@@ -19,17 +19,17 @@ func (q *query) tcp(s *server) {
 	if !first {
 		return
 	}
-	if !q.r.spawn(func() { q.stream(s) }) {
+	if !q.r.spawn(func() { q.inStream(s) }) {
 		q.end(Records{Note: "the resolver is closed"})
 	}
 }
 
-// stream asks over TCP and ends the query. Its time is what the query has left. Whoever is before it in the lane has no
-// more time than that either, and ends when the resolver is closed.
-func (q *query) stream(s *server) {
+// inStream asks over TCP and ends the query; if the query ends before, that closes the connection. Whoever is before it in
+// the lane has no more time than that either, and ends when the resolver is closed.
+func (q *query) inStream(s *server) {
 	q.lane.streams <- struct{}{}
 	defer func() { <-q.lane.streams }()
-	if q.over() {
+	if q.ended() {
 		return
 	}
 	conn, err := q.r.dial("tcp", s.addr)
@@ -42,7 +42,12 @@ func (q *query) stream(s *server) {
 		q.end(Records{Note: "the resolver is closed"})
 		return
 	}
-	conn.SetDeadline(q.last)
+	q.mu.Lock()
+	q.stream = conn
+	q.mu.Unlock()
+	if q.ended() {
+		return
+	}
 	var random [10]byte
 	rand.Read(random[:]) // never fails
 	p, err := pack(binary.BigEndian.Uint16(random[:]), q.name, q.kind, false, binary.BigEndian.Uint64(random[2:]))
