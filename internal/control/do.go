@@ -51,9 +51,20 @@ func (s *Server) do(ctx context.Context, q *Request, in *bufio.Reader, t *talk) 
 		defer stop()
 		return s.take(ctx, &body{in, q.Size})
 	}
-	ctx, stop := context.WithTimeout(ctx, saving)
+	ctx, stop := inHalves(ctx, saving)
 	defer stop()
 	return m.do(ctx, q, t)
+}
+
+// inHalves ends a context after a time, whose second half begins when the first is over: a machine that stood still through
+// one has the other left.
+func inHalves(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	half := time.AfterFunc(d/2, func() { time.AfterFunc(d/2, stop) })
+	return ctx, func() {
+		half.Stop()
+		stop()
+	}
 }
 
 // spares says the networks that no firewall should shut out.
