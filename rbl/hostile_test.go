@@ -142,18 +142,24 @@ func TestNoForgedAnswerIsUsedAndTheRightOneIs(t *testing.T) {
 	}
 	srv := start(t)
 	r := resolver(t, srv)
+	stoodStill := standstill(t)
 	var asking sync.WaitGroup
 	for _, c := range rows {
-		if err := srv.Add(c.domain + ". 300 IN A " + right); err != nil {
+		if err := srv.Add(c.domain+". 300 IN A "+right, "again."+c.domain+". 300 IN A "+right); err != nil {
 			t.Fatal(err)
 		}
 		srv.Play(c.domain, c.act)
 		asking.Go(func() {
-			rec := r.Lookup(t.Context(), c.domain, dns.TypeA)
+			name := c.domain
+			rec := r.Lookup(t.Context(), name, dns.TypeA)
+			if !rec.Outcome.Answered() && rec.Outcome != c.outcome && stoodStill() {
+				name = "again." + name
+				rec = r.Lookup(t.Context(), name, dns.TypeA)
+			}
 			if got := words(rec.Addresses); rec.Outcome != c.outcome || got != c.addresses {
 				t.Errorf("%s: %v %q (%s)", c.name, rec.Outcome, got, rec.Note)
 			}
-			if n := srv.Count(c.domain); n < 1 || n > c.questions {
+			if n := srv.Count(name); n < 1 || n > c.questions {
 				t.Errorf("%s: %d questions", c.name, n)
 			}
 			if !rec.Outcome.Answered() && rec.Note == "" {
@@ -174,6 +180,7 @@ func words(list []netip.Addr) string {
 
 func TestTheRightAnswerIsFoundAmongAHundredThousandForgedOnes(t *testing.T) {
 	const askers, names, packets = 8, 13, 1000
+	tries := []string{"first", "second", "third"}
 	srv := start(t)
 	srv.Play("junk.example", dnstest.ManyJunk(packets))
 	stoodStill := standstill(t)
@@ -181,7 +188,7 @@ func TestTheRightAnswerIsFoundAmongAHundredThousandForgedOnes(t *testing.T) {
 	for i := range askers {
 		r := resolver(t, srv) // each with sockets of its own: the junk of one does not flood another
 		for n := range names {
-			for _, try := range []string{"first", "second"} {
+			for _, try := range tries {
 				if err := srv.Add(fmt.Sprintf("%s%d-%d.junk.example. 300 IN A %s", try, i, n, right)); err != nil {
 					t.Fatal(err)
 				}
@@ -189,9 +196,12 @@ func TestTheRightAnswerIsFoundAmongAHundredThousandForgedOnes(t *testing.T) {
 		}
 		asking.Go(func() {
 			for n := range names {
-				rec := r.Lookup(t.Context(), fmt.Sprintf("first%d-%d.junk.example", i, n), dns.TypeA)
-				if rec.Outcome == rbl.TimedOut && stoodStill() {
-					rec = r.Lookup(t.Context(), fmt.Sprintf("second%d-%d.junk.example", i, n), dns.TypeA)
+				var rec rbl.Records
+				for _, try := range tries {
+					rec = r.Lookup(t.Context(), fmt.Sprintf("%s%d-%d.junk.example", try, i, n), dns.TypeA)
+					if rec.Outcome != rbl.TimedOut || !stoodStill() {
+						break
+					}
 				}
 				if words(rec.Addresses) != right {
 					t.Errorf("name %d of %d: %v %v (%s)", n, i, rec.Outcome, rec.Addresses, rec.Note)

@@ -127,6 +127,7 @@ func everyFailure(prefix string) (all []failing) {
 func TestAListThatFailsItsTestIsNamedAndListsNobody(t *testing.T) {
 	srv := start(t)
 	r := resolver(t, srv)
+	stoodStill := standstill(t)
 	var all sync.WaitGroup
 	for _, kind := range []rbl.Kind{rbl.OfAddresses, rbl.OfNames} {
 		for _, c := range everyFailure([]string{"a", "n"}[kind]) {
@@ -135,6 +136,10 @@ func TestAListThatFailsItsTestIsNamedAndListsNobody(t *testing.T) {
 			all.Go(func() {
 				l, told := lists(r, zone)
 				l.Test(t.Context())
+				for n := 0; n < 2 && l.States()[0].State != c.state && stoodStill(); n++ {
+					l, told = lists(r, zone)
+					l.Test(t.Context())
+				}
 				reported(t, kind.String()+", "+c.name, told, zone, c.state, rbl.Untested)
 				asked := srv.Count(c.zone)
 				for _, report := range []rbl.Report{l.Check(t.Context(), netip.MustParseAddr(listed)), l.Check(t.Context(), clean[0]),
@@ -212,6 +217,7 @@ func reported(t *testing.T, name string, told *told, zone *rbl.Zone, state, was 
 func TestAListAmongForgedAnswersIsAskedAndAnswers(t *testing.T) {
 	srv := start(t)
 	r := resolver(t, srv)
+	stoodStill := standstill(t)
 	type row struct {
 		name string
 		act  dnstest.Act
@@ -227,11 +233,17 @@ func TestAListAmongForgedAnswersIsAskedAndAnswers(t *testing.T) {
 		zone := list(t, srv, rbl.OfAddresses, fmt.Sprintf("r%d.example", i))
 		srv.Play(zone.Name, c.act)
 		all.Go(func() {
-			l, told := lists(r, zone)
-			l.Test(t.Context())
-			bad, good := l.Check(t.Context(), netip.MustParseAddr(listed)), l.Check(t.Context(), clean[0])
-			if bad.Answers[0].Status != rbl.Listed || bad.Score() != 20 || good.Answers[0].Status != rbl.Clear || !good.Complete() {
-				t.Errorf("%s: %+v %+v %+v", c.name, bad.Answers[0], good.Answers[0], told.take())
+			for n := 0; ; n++ {
+				l, told := lists(r, zone)
+				l.Test(t.Context())
+				bad, good := l.Check(t.Context(), netip.MustParseAddr(listed)), l.Check(t.Context(), clean[0])
+				if bad.Answers[0].Status == rbl.Listed && bad.Score() == 20 && good.Answers[0].Status == rbl.Clear && good.Complete() {
+					return
+				}
+				if n == 2 || !stoodStill() {
+					t.Errorf("%s: %+v %+v %+v", c.name, bad.Answers[0], good.Answers[0], told.take())
+					return
+				}
 			}
 		})
 	}
@@ -276,7 +288,7 @@ func TestAThousandAskersForOneNewAddressAreOneQuestionAList(t *testing.T) {
 	for _, z := range zones {
 		packets += srv.Count("1.2.0.192." + z.Name)
 	}
-	ended.Were(t, len(zones), packets)
+	ended.Were(t, srv, len(zones), packets)
 }
 
 func TestADeadListIsAskedTwiceAndDoesNotHoldUpTheOthers(t *testing.T) {

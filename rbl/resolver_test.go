@@ -70,12 +70,13 @@ func (e *Endings) Forget() {
 }
 
 // Were wants exactly so many questions, and one packet of each: a second one only if the first had no answer for as long
-// as that is waited for, which is this machine standing still.
-func (e *Endings) Were(t testing.TB, want, packets int) {
+// as that is waited for, which is this machine standing still. Then a probe may have been a question, too.
+func (e *Endings) Were(t testing.TB, srv *dnstest.Server, want, packets int) {
 	t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.n != want || packets < want || packets > want && e.slowest < soonest || packets > maxTries*want {
+	probed := slices.ContainsFunc(srv.Questions(), func(q dnstest.Question) bool { return q.Name == "." })
+	if e.n != want && !(probed && e.n == want+1) || packets < want || packets > want && e.slowest < soonest || packets > maxTries*want {
 		t.Errorf("%d questions in %d packets, the slowest in %v, want %d questions", e.n, packets, e.slowest, want)
 	}
 }
@@ -131,7 +132,7 @@ func TestManyAskersOfOneNameAreOneQuestion(t *testing.T) {
 		})
 	}
 	askers.Wait()
-	ended.Were(t, 1, srv.Count("mx.example.com"))
+	ended.Were(t, srv, 1, srv.Count("mx.example.com"))
 }
 
 func TestAnAskerWhoDoesNotWaitStartsTheQuestionForTheNext(t *testing.T) {
@@ -147,7 +148,7 @@ func TestAnAskerWhoDoesNotWaitStartsTheQuestionForTheNext(t *testing.T) {
 	if rec := r.Lookup(over, "mx.example.com", dns.TypeA); rec.Outcome != Found {
 		t.Fatal("what is remembered needs no waiting:", rec)
 	}
-	ended.Were(t, 1, srv.Count("mx.example.com"))
+	ended.Were(t, srv, 1, srv.Count("mx.example.com"))
 }
 
 func TestEveryQuestionHasItsOwnIDAndTheLettersOfItsNameInRandomCase(t *testing.T) {
