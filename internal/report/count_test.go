@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -107,5 +108,22 @@ func TestMailIsJudgedByTheGreetingAndTheLoginThatItCameWith(t *testing.T) {
 	}
 	if rep := replay(t, report.Options{Decider: configured(t, "")}, "mainlog", w.String()); rep.Enforced.Bans == 0 || rep.Attempts.Met == 0 || rep.Enforced.TakenRefused > 0 {
 		t.Errorf("%+v, %+v", rep.Enforced, rep.Attempts)
+	}
+}
+
+func TestWhoeverIsNotListedIsCounted(t *testing.T) {
+	var log strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&log, "2026-11-20 10:%02d:%02d 1vLxxx-0%05d-2c <= s%d@example.com H=(localhost) [203.0.%d.%d]:%d P=esmtp S=1000 id=%d@example.com for u@lab.example\n",
+			i/60, i%60, i, i, i/250, i%250, 1000+i, i)
+	}
+	rep := replay(t, report.Options{Decider: configured(t, "")}, "mainlog", log.String())
+	var text, page bytes.Buffer
+	if err := errors.Join(rep.Text(&text), rep.HTML(&page)); err != nil {
+		t.Fatal(err)
+	}
+	if rep.Enforced.TakenRefused != 3000 || len(rep.Lost) != 100 || !strings.Contains(text.String(), "\n2990 messages of other senders: --json lists 100 senders\n") ||
+		!regexp.MustCompile(`And 2.?900 messages of further senders`).MatchString(page.String()) {
+		t.Errorf("of 3000 senders: %+v, %d listed\n%s", rep.Enforced, len(rep.Lost), regexp.MustCompile(`.*(senders|2.?9.0).*`).FindAllString(text.String()+page.String(), 5))
 	}
 }

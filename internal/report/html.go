@@ -50,6 +50,7 @@ type pageData struct {
 	*Report
 	Senders  []Sender
 	More     []Sender
+	Unlisted int // messages of further senders
 	Clients  []Client
 	Nets     []Client
 	Active   []Rule
@@ -63,6 +64,7 @@ func (r *Report) page() *pageData {
 	p := &pageData{Report: r, Besides: besides(&r.Log), Unjudged: r.Unjudged}
 	p.Senders = r.Lost[:min(len(r.Lost), pageSenders)]
 	p.More = r.Lost[len(p.Senders):]
+	p.Unlisted = r.lostBesides(r.Lost)
 	p.Clients = r.Attackers[:min(len(r.Attackers), pageAttackers)]
 	p.Nets = r.Networks[:min(len(r.Networks), pageAttackers)]
 	for _, n := range r.Rules {

@@ -14,7 +14,7 @@ type Report struct {
 	Present     Sums         `json:"present"`               // with the modes as they are
 	Rules       []Rule       `json:"rules"`                 // in the order asked; then ban, deny and score
 	Days        []*Day       `json:"days"`                  // those on which something happened
-	Lost        []Sender     `json:"lost"`                  // senders of mail that was taken and would be refused
+	Lost        []Sender     `json:"lost"`                  // senders of mail that was taken and would be refused, the 100 first
 	Attempts    Attempts     `json:"attempts"`              // to guess, and to relay
 	Attackers   []Client     `json:"attackers"`             // by address, an IPv6 /64
 	Networks    []Client     `json:"networks"`              // by /24 and /56
@@ -98,6 +98,15 @@ type Sender struct {
 	Deferred int      `json:"deferred"`
 	Rules    []string `json:"rules"`
 	Example  Example  `json:"example"`
+}
+
+// lostBesides returns how many messages would be lost of other senders than these.
+func (r *Report) lostBesides(shown []Sender) int {
+	n := r.Enforced.TakenRefused + r.Enforced.TakenDeferred
+	for i := range shown {
+		n -= shown[i].Messages
+	}
+	return n
 }
 
 // Example is one message.

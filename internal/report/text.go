@@ -150,8 +150,8 @@ func (w *page) lost(r *Report) {
 		w.line("%8d %8d %8d  %s", s.Messages, s.Refused, s.Deferred, short(name, prose.Columns-28))
 		w.example(&s.Example)
 	}
-	if n := len(r.Lost) - textSenders; n > 0 {
-		w.line("%s: --json has %d of them", prose.Many(n, "more sender"), len(r.Lost))
+	if n := r.lostBesides(r.Lost[:min(len(r.Lost), textSenders)]); n > 0 {
+		w.line("%s of other senders: --json lists %s", prose.Many(n, "message"), prose.Many(len(r.Lost), "sender"))
 	}
 }
 
