@@ -227,6 +227,19 @@ func TestALongTextIsCutAndCleaned(t *testing.T) {
 	}
 }
 
+func TestALookUpOfANameIsAHitOnceItHasBeenAnswered(t *testing.T) {
+	srv := start(t)
+	srv.Play("there.example", dnstest.Always(netip.MustParseAddr(right)))
+	r := resolver(t, srv)
+	for range 3 {
+		r.Lookup(t.Context(), "there.example", dns.TypeA)
+	}
+	r.Lookup(t.Context(), "no name of a host", dns.TypeA) // which is not looked up
+	if u := r.Remembered(); u.Misses != 1 || u.Hits != 2 || u.Used == 0 || u.Most != rbl.DefaultAnswers {
+		t.Errorf("%+v", u)
+	}
+}
+
 func TestTheFirstWhoAsksMayLeaveTheOthersWaiting(t *testing.T) {
 	srv := start(t)
 	var hold dnstest.Hold

@@ -170,8 +170,10 @@ func (l *Lists) Text(ctx context.Context, subject string, a *Answer) string {
 	return a.Zone.hide(l.resolver.Lookup(ctx, name, dns.TypeTXT).Text) // printable ASCII
 }
 
-// Remembered returns of how many clients it is known what the zones said, and of how many it may be.
-func (l *Lists) Remembered() (n, most int) { return l.addresses.rows.count() }
+// Remembered returns of how many clients and names it is known what the zones said, of how many it may be, and how often it was.
+func (l *Lists) Remembered() (clients, names Usage) {
+	return l.addresses.rows.usage(), l.names.rows.usage()
+}
 
 // States returns the health of each zone, in the order of the zones.
 func (l *Lists) States() []ZoneHealth {

@@ -37,6 +37,8 @@ type answerShard struct {
 	bytes int
 	most  int
 	under map[asked]*underway
+
+	hits, misses uint64
 }
 
 type asked struct {
@@ -79,16 +81,19 @@ func size(k asked, v answered) int {
 	return n
 }
 
-// Remembered returns how many octets the answers of Lookup take that are remembered, and how many they may.
-func (r *Resolver) Remembered() (octets, most int) {
+// Remembered returns how many octets the answers of Lookup take that are remembered, how many they may, and how often they were
+// of use.
+func (r *Resolver) Remembered() (u Usage) {
 	for i := range r.answers.shards {
 		s := &r.answers.shards[i]
 		s.mu.Lock()
-		octets += s.bytes
+		u.Used += s.bytes
+		u.Hits += s.hits
+		u.Misses += s.misses
 		s.mu.Unlock()
-		most += s.most
+		u.Most += s.most
 	}
-	return octets, most
+	return u
 }
 
 func (a *answers) shard(k asked) *answerShard {
@@ -109,11 +114,13 @@ func (r *Resolver) Lookup(ctx context.Context, name string, kind uint16) Records
 	now := time.Now()
 	s.mu.Lock()
 	if v, ok := s.table.Get(k); ok && now.Before(v.until) {
+		s.hits++
 		s.mu.Unlock()
 		left := v.until.Sub(now)
 		v.TTL, v.Age = left, v.TTL-left
 		return v.Records
 	}
+	s.misses++
 	u, joined := s.under[k]
 	if !joined {
 		u = &underway{done: make(chan struct{})}

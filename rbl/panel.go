@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -97,8 +98,12 @@ func (p *panel) check(ctx context.Context, s subject) Report {
 	now := p.lists.seconds()
 	shard := p.rows.shard(s.key)
 	if p.read(r.Answers, shard.get(s.key), s, now) == 0 {
+		if slices.ContainsFunc(r.Answers, func(a Answer) bool { return a.Cached }) { // else there was nothing to ask
+			shard.hits.Add(1)
+		}
 		return r
 	}
+	shard.misses.Add(1)
 	f := p.join(shard, s, now)
 	if ctx.Err() == nil { // else not even a timer is made to wait for
 		select {

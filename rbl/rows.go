@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
@@ -146,7 +147,10 @@ type rowShard struct {
 	octets  int
 	most    int
 	flights map[key]*flight
-	_       [64]byte // two shards share no cache line
+
+	hits, misses atomic.Uint64
+
+	_ [64]byte // two shards share no cache line
 }
 
 // newRows makes room for so many rows.
@@ -165,16 +169,18 @@ func newRows(most int) *rows {
 	return r
 }
 
-// count returns how many rows there are, and how many there may be.
-func (r *rows) count() (n, most int) {
+// usage returns how many rows there are, how many there may be, and how often they were of use.
+func (r *rows) usage() (u Usage) {
 	for i := range r.shards {
 		s := &r.shards[i]
 		s.mu.Lock()
-		n += s.lru.Len()
+		u.Used += s.lru.Len()
 		s.mu.Unlock()
-		most += s.most / rowOctets
+		u.Most += s.most / rowOctets
+		u.Hits += s.hits.Load()
+		u.Misses += s.misses.Load()
 	}
-	return n, most
+	return u
 }
 
 // shard returns the part that has a key.

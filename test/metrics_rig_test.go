@@ -131,6 +131,22 @@ func stoodFor(st *control.Status) map[string]float64 {
 	for mode, list := range map[string][]string{"enforce": st.Rules.Enforced, "observe": st.Rules.Observed, "off": st.Rules.Off} {
 		add(`rules{mode="`+mode+`"}`, uint64(len(list)))
 	}
+	c := &st.Caches
+	for cache, of := range map[string]struct {
+		used, most   int
+		hits, misses uint64
+		unit         string
+	}{
+		"clients":   {c.Clients, c.MostClients, c.ClientHits, c.ClientMisses, "entries"},
+		"names":     {c.Names, c.MostNames, c.NameHits, c.NameMisses, "entries"},
+		"answers":   {c.AnswerBytes, c.MostAnswerBytes, c.AnswerHits, c.AnswerMisses, "bytes"},
+		"decisions": {c.DecisionBytes, c.MostDecisionBytes, 0, 0, "bytes"},
+	} {
+		add("cache_"+of.unit+`{cache="`+cache+`"}`, uint64(of.used))
+		add("cache_"+of.unit+`_limit{cache="`+cache+`"}`, uint64(of.most))
+		add(`cache_hits_total{cache="`+cache+`"}`, of.hits)
+		add(`cache_misses_total{cache="`+cache+`"}`, of.misses)
+	}
 	for _, h := range st.Lists {
 		add(`list_state{kind="`+h.Kind+`",list="`+h.Zone+`",state="`+h.State.String()+`"}`, 1)
 	}
@@ -141,7 +157,8 @@ func stoodFor(st *control.Status) map[string]float64 {
 func stoodForNames() []string {
 	names := strings.Fields("callouts_total callouts_would_refuse_total callouts_degraded_total callouts_synthetic_total callouts_overrun_total " +
 		"callout_duration_seconds_count rule_hits_total rule_refusals_total rule_would_refuse_total unjudged_requests_total bans ledger_keys " +
-		"ledger_keys_limit ledger_bytes faults rules list_state")
+		"ledger_keys_limit ledger_bytes faults rules list_state cache_entries cache_entries_limit cache_bytes cache_bytes_limit cache_hits_total " +
+		"cache_misses_total")
 	for i := range names {
 		names[i] = "eximpolicyd_" + names[i]
 	}

@@ -139,8 +139,12 @@ func (s *server) status(door *acl.Server, recent *decisions) control.Status {
 	st.Caches.DecisionBytes, st.Caches.MostDecisionBytes = recent.Octets()
 	switch a := s.asking.Load(); {
 	case a != nil:
-		st.Caches.Clients, st.Caches.MostClients = a.lists.Remembered()
-		st.Caches.AnswerBytes, st.Caches.MostAnswerBytes = a.resolver.Remembered()
+		clients, names := a.lists.Remembered()
+		answers := a.resolver.Remembered()
+		c := &st.Caches
+		c.Clients, c.MostClients, c.ClientHits, c.ClientMisses = clients.Used, clients.Most, clients.Hits, clients.Misses
+		c.Names, c.MostNames, c.NameHits, c.NameMisses = names.Used, names.Most, names.Hits, names.Misses
+		c.AnswerBytes, c.MostAnswerBytes, c.AnswerHits, c.AnswerMisses = answers.Used, answers.Most, answers.Hits, answers.Misses
 		if outage, down := a.resolver.Outage(); down {
 			st.DNS, st.Outage = control.DNSDown, outage
 		}

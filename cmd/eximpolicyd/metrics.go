@@ -72,6 +72,11 @@ func (f *figures) reading() metrics.Reading {
 		Dropped: f.of.outlet.dropped.Load(), Reloaded: f.took.Load(), Read: time.Unix(0, f.read.Load()),
 		Enforced: st.Rules.Enforced, Observed: st.Rules.Observed, Off: st.Rules.Off,
 	}
+	c := &st.Caches
+	r.Clients = rbl.Usage{Used: c.Clients, Most: c.MostClients, Hits: c.ClientHits, Misses: c.ClientMisses}
+	r.Names = rbl.Usage{Used: c.Names, Most: c.MostNames, Hits: c.NameHits, Misses: c.NameMisses}
+	r.Answers = rbl.Usage{Used: c.AnswerBytes, Most: c.MostAnswerBytes, Hits: c.AnswerHits, Misses: c.AnswerMisses}
+	r.Decisions, r.MostDecisions = c.DecisionBytes, c.MostDecisionBytes
 	if a := f.of.asking.Load(); a != nil {
 		r.DNSUp = !a.resolver.Down()
 	}

@@ -29,12 +29,20 @@ type Status struct {
 
 // Caches are what the daemon could do without: how full they are, and what there is room for in the memory that it may have.
 type Caches struct {
-	Clients           int `json:"clients"` // of whom it is known what the lists said; 0 of 0: no list is asked
-	MostClients       int `json:"most_clients"`
-	AnswerBytes       int `json:"answer_bytes"` // of the DNS, about names; likewise
-	MostAnswerBytes   int `json:"most_answer_bytes"`
-	DecisionBytes     int `json:"decision_bytes"` // of those that can be explained
-	MostDecisionBytes int `json:"most_decision_bytes"`
+	Clients           int    `json:"clients"` // of whom it is known what the lists said; 0 of 0: no list is asked
+	MostClients       int    `json:"most_clients"`
+	ClientHits        uint64 `json:"client_hits"` // look-ups of which all was known, since the lists were read
+	ClientMisses      uint64 `json:"client_misses"`
+	Names             int    `json:"names"` // likewise
+	MostNames         int    `json:"most_names"`
+	NameHits          uint64 `json:"name_hits"`
+	NameMisses        uint64 `json:"name_misses"`
+	AnswerBytes       int    `json:"answer_bytes"` // of the DNS, about names; likewise
+	MostAnswerBytes   int    `json:"most_answer_bytes"`
+	AnswerHits        uint64 `json:"answer_hits"`
+	AnswerMisses      uint64 `json:"answer_misses"`
+	DecisionBytes     int    `json:"decision_bytes"` // of those that can be explained
+	MostDecisionBytes int    `json:"most_decision_bytes"`
 }
 
 // Rules are the names of the rules by what they do.

@@ -6,7 +6,7 @@
 //
 // A label has words of ours, rules, or lists as the configuration names them, never a word that a client chose: whoever could
 // choose one could fill the server that stores them. A list that needs a customer's key is shown without it. Counters begin at
-// zero when the daemon starts; those of a list also when a reload changes the lists.
+// zero when the daemon starts; those of a list and of a cache also when a reload changes the lists.
 //
 // These are all (a test holds it), besides go_ and process_ of the Go runtime and the process:
 //
@@ -42,6 +42,13 @@
 //	eximpolicyd_dns_up                                        0: the servers answer nobody; absent: dns.ask is off
 //	eximpolicyd_dns_questions_total{outcome}                  found, empty, missing, failed, refused, timed_out, busy, down
 //	eximpolicyd_dns_answer_duration_seconds                   a histogram, of those that a server answered, whatever it said
+//
+//	eximpolicyd_cache_entries{cache}                          clients and names, of which it is known what the lists said
+//	eximpolicyd_cache_entries_limit{cache}                    how many there may be
+//	eximpolicyd_cache_bytes{cache}                            answers of the DNS about names, decisions that can be explained
+//	eximpolicyd_cache_bytes_limit{cache}                      what they may take
+//	eximpolicyd_cache_hits_total{cache}                       clients, names, answers: look-ups of which all was known
+//	eximpolicyd_cache_misses_total{cache}                     those that asked, or waited for what another had asked
 //
 //	eximpolicyd_bans{level,mode}                              in force; level admin is an administrator's
 //	eximpolicyd_bans_over                                     kept for their level

@@ -37,6 +37,8 @@ func full() Reading {
 			Keys: 100, MostKeys: 1000, Bytes: 4096, Snapshot: noon, Remembered: 4, Allowed: 2, Unsaved: 1, Fault: "no space", Aside: []string{"bans.1"},
 			EnforcedAt: [ledger.MaxLevel + 1]int{1, 2, 0, 3}, ObservedAt: [ledger.MaxLevel + 1]int{0, 0, 5}, ClockSteps: 6,
 		},
+		Clients: rbl.Usage{Used: 31, Most: 32, Hits: 33, Misses: 34}, Names: rbl.Usage{Used: 35, Most: 36, Hits: 37, Misses: 38},
+		Answers: rbl.Usage{Used: 39, Most: 40, Hits: 41, Misses: 42}, Decisions: 43, MostDecisions: 44,
 		Faults: 3, Dropped: 21, Reloaded: true, Read: noon.Add(time.Minute),
 		Enforced: []string{"helo.H3", "helo.H7"}, Observed: []string{"rbl.L1"}, Off: []string{"ptr.P1", "ptr.P2"},
 	}

@@ -21,10 +21,14 @@ type Reading struct {
 	DNSAsked     bool // it should be
 	DNSUp        bool
 	Memory       *ledger.State // nil: nothing is remembered
-	Faults       int
-	Dropped      uint64    // lines of the log
-	Reloaded     bool      // the last reload took, or there was none
-	Read         time.Time // when the configuration in force was read
+
+	Clients, Names, Answers  rbl.Usage // of block lists in entries, and of the DNS in octets; 0 at most: there is none
+	Decisions, MostDecisions int       // octets
+
+	Faults   int
+	Dropped  uint64    // lines of the log
+	Reloaded bool      // the last reload took, or there was none
+	Read     time.Time // when the configuration in force was read
 
 	Enforced, Observed, Off []string // names of rules
 }
@@ -79,7 +83,7 @@ func New(version string, started time.Time, read func() Reading) (*Metrics, erro
 	})
 	for _, c := range []prometheus.Collector{
 		callouts, asked, m.answered,
-		newFamilies(read, ofDaemon(version, started), ofCallouts(), ofRules(), ofLists(), ofMemory()),
+		newFamilies(read, ofDaemon(version, started), ofCallouts(), ofRules(), ofLists(), ofCaches(), ofMemory()),
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(live)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := m.registry.Register(c); err != nil {

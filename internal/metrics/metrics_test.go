@@ -67,7 +67,7 @@ func TestEveryMetricIsNamedAsPrometheusWants(t *testing.T) {
 // A pedantic registry wants each metric to be as it was described.
 func TestWhatIsCollectedIsWhatIsDescribed(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
-	f := newFamilies(full, ofDaemon("0.1.0", noon), ofCallouts(), ofRules(), ofLists(), ofMemory())
+	f := newFamilies(full, ofDaemon("0.1.0", noon), ofCallouts(), ofRules(), ofLists(), ofCaches(), ofMemory())
 	if err := r.Register(f); err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +127,12 @@ func TestTheFiguresAreThoseOfTheReading(t *testing.T) {
 		"list_failures_total":            lists("2"),
 		"list_listings_total":            lists("3"),
 		"dns_up":                         ` 1`,
+		"cache_entries":                  `{cache="clients"} 31|{cache="names"} 35`,
+		"cache_entries_limit":            `{cache="clients"} 32|{cache="names"} 36`,
+		"cache_bytes":                    `{cache="answers"} 39|{cache="decisions"} 43`,
+		"cache_bytes_limit":              `{cache="answers"} 40|{cache="decisions"} 44`,
+		"cache_hits_total":               `{cache="answers"} 41|{cache="clients"} 33|{cache="names"} 37`,
+		"cache_misses_total":             `{cache="answers"} 42|{cache="clients"} 34|{cache="names"} 38`,
 		"bans":                           banned(`{level="1",mode="enforce"} 2`, `{level="2",mode="observe"} 5`, `{level="3",mode="enforce"} 3`, `{level="admin",mode="enforce"} 1`),
 		"bans_over":                      ` 4`,
 		"allowed_networks":               ` 2`,
@@ -231,7 +237,7 @@ func banned(some ...string) string {
 func TestWhatIsNotThereIsAbsentAndNotZero(t *testing.T) {
 	m := made(t, func() Reading { return Reading{} })
 	have := labelsOf(t, m)
-	for _, name := range []string{"dns_up", "list_state", "list_tested_timestamp_seconds", "bans", "ledger_keys", "ledger_fault", "ledger_saved_timestamp_seconds"} {
+	for _, name := range []string{"dns_up", "list_state", "list_tested_timestamp_seconds", "cache_entries", "cache_bytes_limit", "cache_hits_total", "bans", "ledger_keys", "ledger_fault", "ledger_saved_timestamp_seconds"} {
 		if _, is := have[prefix+name]; is {
 			t.Errorf("%s is there without a memory, lists and DNS", name)
 		}
