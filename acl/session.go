@@ -3,6 +3,7 @@ package acl
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"eximpolicyd/internal/origin"
@@ -10,18 +11,37 @@ import (
 	"eximpolicyd/rbl"
 )
 
+// Judged is what came of a session, in the words of check --json.
+type Judged struct {
+	Decision
+	DNS []Heard `json:"dns,omitempty"` // what it said at any stage, as explain has it; words of strangers, as they came
+}
+
 // Session judges a request at its stage as a session of one recipient that comes to that stage, and stops at the first
 // stage that refuses. The decision is the last one, with the rules, the trace and the first observed objection of all.
-func (d *Decider) Session(ctx context.Context, q *policy.Request, now time.Time, known Provider) Decision {
-	session := Decision{Rules: []string{}, Trace: []Step{}}
+func (d *Decider) Session(ctx context.Context, q *policy.Request, now time.Time, known Provider) Judged {
+	session := Judged{Decision: Decision{Rules: []string{}, Trace: []Step{}}}
 	for _, stage := range stagesTo(q.Stage) {
-		part := d.Decide(ctx, until(stage, q), now, known, true)
-		session.join(part)
-		if part.Action > policy.Delay {
+		m := d.decide(ctx, until(stage, q), now, known, true)
+		session.join(m.out)
+		session.hear(m.heard())
+		if m.out.Action > policy.Delay {
 			break
 		}
 	}
 	return session
+}
+
+// hear puts what the DNS said in the place of what it said of the same at an earlier stage.
+func (s *Judged) hear(later []Heard) {
+	for _, h := range later {
+		same := func(earlier Heard) bool { return earlier.Asked == h.Asked && earlier.Of == h.Of }
+		if i := slices.IndexFunc(s.DNS, same); i >= 0 {
+			s.DNS[i] = h
+		} else {
+			s.DNS = append(s.DNS, h)
+		}
+	}
 }
 
 // stagesTo returns the stages that a session passes before it comes to one, and that one.

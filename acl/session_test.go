@@ -50,7 +50,7 @@ func TestASessionStopsAtTheFirstRefusal(t *testing.T) {
 		d := deciderOf(says(made("p", 99, 1<<stage), "1", policy.Enforce, later), says(made("q", 99, 1<<policy.Quit), "1", policy.Enforce, deny))
 		got := d.Session(t.Context(), rcpt(t, "protocol_state=QUIT"), noon, Given{})
 		if got.Stage != stage || got.Action != policy.Defer || got.Rule != "p.1" {
-			t.Errorf("refused at %s, the session says %s: %s", stage, got.Stage, brief(&got))
+			t.Errorf("refused at %s, the session says %s: %s", stage, got.Stage, brief(&got.Decision))
 		}
 	}
 }
@@ -71,7 +71,7 @@ func TestARefusalByTheSumSaysWhatItIsMadeOf(t *testing.T) {
 	b := says(made("b", 99, atRCPT), "2", policy.Enforce, score(15))
 	got := deciderOf(a, b).Session(t.Context(), rcpt(t), noon, Given{})
 	if got.Rule != "score" || got.Reason != "score 5.5: a.1 4.0, b.2 1.5" {
-		t.Errorf("%s: %q", brief(&got), got.Reason)
+		t.Errorf("%s: %q", brief(&got.Decision), got.Reason)
 	}
 }
 
@@ -80,8 +80,8 @@ func TestASessionRemembersWhatWouldHaveBeen(t *testing.T) {
 	soft := says(made("s", 99, atRCPT), "1", policy.Enforce, score(20))
 	data := says(made("d", 99, atData), "1", policy.Observe, later)
 	got := deciderOf(observed, soft, data).Session(t.Context(), rcpt(t, "protocol_state=DATA"), noon, Given{})
-	if want := "dunno 554 5.7.1 p.1 [p.1 s.1 d.1] 2.0 would drop"; brief(&got) != want || got.Text != "text of 1" {
-		t.Errorf("got  %s\nwant %s", brief(&got), want)
+	if want := "dunno 554 5.7.1 p.1 [p.1 s.1 d.1] 2.0 would drop"; brief(&got.Decision) != want || got.Text != "text of 1" {
+		t.Errorf("got  %s\nwant %s", brief(&got.Decision), want)
 	}
 	if last := got.Trace[len(got.Trace)-1]; last.Rule != "score" {
 		t.Errorf("the sum is not last: %+v", got.Trace)
@@ -94,8 +94,8 @@ func TestASessionRemembersWhatWouldHaveBeen(t *testing.T) {
 	}
 	enforced := says(made("e", 99, atData), "1", policy.Enforce, deny)
 	got = deciderOf(observed, enforced).Session(t.Context(), rcpt(t, "protocol_state=DATA"), noon, Given{})
-	if want := "deny 550 5.7.1 e.1 [p.1 e.1] 0.0"; brief(&got) != want {
-		t.Errorf("got  %s\nwant %s", brief(&got), want)
+	if want := "deny 550 5.7.1 e.1 [p.1 e.1] 0.0"; brief(&got.Decision) != want {
+		t.Errorf("got  %s\nwant %s", brief(&got.Decision), want)
 	}
 }
 
@@ -202,5 +202,21 @@ func TestTheNamesOfCheckJSON(t *testing.T) {
 	}
 	if !slices.Equal(deciderOf().Session(t.Context(), rcpt(t), noon, Given{}).Rules, []string{}) {
 		t.Error("rules of nothing")
+	}
+}
+
+// Of a name that was asked about at several stages the last answer is told.
+func TestASessionTellsWhatTheDNSSaidOnce(t *testing.T) {
+	var s Judged
+	list := func(said string, ttl int64) Heard {
+		return Heard{Asked: "list.example", Of: "203.0.113.7", Said: said, TTL: ttl}
+	}
+	ptr := Heard{Asked: "PTR", Of: "203.0.113.7", Said: "missing"}
+	s.hear([]Heard{list("unknown", 0)})
+	s.hear([]Heard{ptr, list("clear", 60)})
+	s.hear(nil)
+	raw, err := json.Marshal(s)
+	if want := `"dns":[{"asked":"list.example","of":"203.0.113.7","said":"clear","ttl_s":60},{"asked":"PTR","of":"203.0.113.7","said":"missing"}]}`; err != nil || !strings.HasSuffix(string(raw), want) {
+		t.Errorf("%s, %v", raw, err)
 	}
 }

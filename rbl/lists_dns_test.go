@@ -2,10 +2,14 @@ package rbl_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/miekg/dns"
 
 	"eximpolicyd/internal/dnstest"
 	"eximpolicyd/rbl"
@@ -125,5 +129,58 @@ func TestAnAnswerNamesTheServerThatGaveIt(t *testing.T) {
 				t.Errorf("%d: %s, cached %v, by %s, not by %s", i, a.Status, a.Cached, a.Server, srv.Addr())
 			}
 		}
+	}
+}
+
+// The first server says nothing: what is told, and what is remembered, is told by the second.
+func TestAnAnswerNamesTheSecondServerWhereTheFirstIsSilent(t *testing.T) {
+	var servers [2]*dnstest.Server
+	for i := range servers {
+		srv, err := dnstest.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { srv.Close() })
+		servers[i] = srv
+	}
+	servers[0].Play(".", dnstest.Silent)
+	second := servers[1]
+	if err := errors.Join(second.Add("66.2.0.192.in-addr.arpa. 300 IN PTR mail.example.net.", "mail.example.net. 900 IN A 192.0.2.66", "www.example.net. 900 IN A 192.0.2.1"),
+		second.List("well.example", true, "192.0.2.66=127.0.0.4")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := rbl.NewResolver(rbl.ResolverOptions{Servers: []netip.AddrPort{servers[0].Addr(), second.Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	zones, err := rbl.ParseZones(rbl.OfAddresses, "well.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := rbl.NewLists(r, zones, rbl.ListsOptions{})
+	client := netip.MustParseAddr("192.0.2.66")
+	for _, cached := range []bool{false, true} {
+		named := func(what string, o rbl.Origin, known bool, most time.Duration) {
+			t.Helper()
+			if o.Server != second.Addr() || known != cached || o.TTL <= 0 || o.TTL > most {
+				t.Errorf("%s, cached %v: cached %v, by %v, %v old, holds %v of %v", what, cached, known, o.Server, o.Age, o.TTL, most)
+			}
+		}
+		rec := r.Lookup(t.Context(), "www.example.net", dns.TypeA)
+		named("A", rec.Origin(), rec.Age > 0, 15*time.Minute)
+		if rec.TTL+rec.Age != 15*time.Minute {
+			t.Errorf("%v old and holds %v", rec.Age, rec.TTL)
+		}
+		p := r.Confirm(t.Context(), client)
+		named("PTR", p.Origin, p.Status == rbl.PTRConfirmed && p.Age > 0, 5*time.Minute)
+		if !cached {
+			l.Test(t.Context())
+		}
+		a := l.Check(t.Context(), client).Answers[0]
+		named("list", rbl.Origin{TTL: a.TTL, Age: a.Age, Server: a.Server}, a.Status == rbl.Listed && a.Cached, 5*time.Minute)
+	}
+	if servers[0].Count("") == 0 {
+		t.Error("the first was not asked")
 	}
 }

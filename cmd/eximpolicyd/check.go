@@ -40,8 +40,9 @@ func checkCommand() *cobra.Command {
 protocol_state, RCPT if none is given, stopping at the first stage that refuses. A name that is not given is a
 fact that is not known. helo_history=a,b are greetings before this one, client_name= is a confirmed PTR.
 
-Block lists are tested first and count if they pass, as in the daemon. --no-dns asks nothing: what rules need of the
-DNS is then not known, as with dns.ask = "off". Nothing is sent to a daemon and nothing is remembered.`,
+Block lists are tested first and count if they pass, as in the daemon. What the DNS said is shown with the server that
+said it and for how long that holds. --no-dns asks nothing: what rules need of the DNS is then not known, as with
+dns.ask = "off". Nothing is sent to a daemon and nothing is remembered.`,
 		Example: `  eximpolicyd check client_address=203.0.113.7 helo_name=localhost
   eximpolicyd check --json protocol_state=DATA client_address=203.0.113.7 helo_name=mx.example.com msgid_present=0`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
@@ -101,7 +102,7 @@ func (c *checker) run(cmd *cobra.Command, args []string) error {
 	if c.json {
 		return jsonTo(c.out).Encode(d)
 	}
-	return printDecision(c.out, d)
+	return printDecision(c.out, d.Decision, d.DNS)
 }
 
 // Bounds of waiting for the DNS. Nobody but the person who typed waits, so a request may take as long as three questions
@@ -122,10 +123,10 @@ func (c *checker) ask(a *asking, own *policy.Own) {
 	c.given.Own.Refresh(look)
 }
 
-func (c *checker) judge(pairs []acl.Pair) (acl.Decision, error) {
+func (c *checker) judge(pairs []acl.Pair) (acl.Judged, error) {
 	q, err := acl.NewRequest(pairs)
 	if err != nil {
-		return acl.Decision{}, err
+		return acl.Judged{}, err
 	}
 	ctx, stop := context.WithTimeout(context.Background(), checkTime)
 	defer stop()
@@ -212,27 +213,27 @@ func nextLine(r *bufio.Reader) ([]byte, error) {
 	return nil, nil
 }
 
-func (c *checker) line(line []byte) (acl.Decision, error) {
+func (c *checker) line(line []byte) (acl.Judged, error) {
 	if line == nil {
-		return acl.Decision{}, errLongLine
+		return acl.Judged{}, errLongLine
 	}
 	var object map[string]any
 	decode := json.NewDecoder(strings.NewReader(string(line)))
 	decode.UseNumber()
 	if err := decode.Decode(&object); err != nil {
-		return acl.Decision{}, fmt.Errorf("no JSON object: %w", err)
+		return acl.Judged{}, fmt.Errorf("no JSON object: %w", err)
 	}
 	if object == nil {
-		return acl.Decision{}, fmt.Errorf("no JSON object: null")
+		return acl.Judged{}, fmt.Errorf("no JSON object: null")
 	}
 	if decode.More() {
-		return acl.Decision{}, fmt.Errorf("more than one JSON object")
+		return acl.Judged{}, fmt.Errorf("more than one JSON object")
 	}
 	var pairs []acl.Pair
 	for name, value := range object {
 		text, ok := valueText(value)
 		if !ok {
-			return acl.Decision{}, fmt.Errorf("the value of %q is no string, number or list of strings", name)
+			return acl.Judged{}, fmt.Errorf("the value of %q is no string, number or list of strings", name)
 		}
 		if value != nil {
 			pairs = append(pairs, acl.Pair{Name: name, Value: text})
@@ -269,11 +270,12 @@ func valueText(value any) (string, bool) {
 	return "", false
 }
 
-// printDecision writes the trace as a table and the outcome below it.
-func printDecision(out io.Writer, d acl.Decision) error {
+// printDecision writes the trace as a table, what the DNS said if it was asked, and the outcome below.
+func printDecision(out io.Writer, d acl.Decision, dns []acl.Heard) error {
 	paint := painter(out)
-	w := bufio.NewWriter(out)
+	w := &page{Writer: bufio.NewWriter(out), paint: paint}
 	printTrace(w, d.Trace, "", paint, isTerminal(out))
+	w.dns(dns)
 	fmt.Fprintln(w)
 	switch {
 	case d.Action != policy.Dunno:

@@ -335,6 +335,6 @@ func explainer(out io.Writer) func(front.Decision) {
 			fmt.Fprintf(out, " to=%q verify=%s", q.Recipient, q.Verify)
 		}
 		fmt.Fprintf(out, " at %s --\n", q.Stage)
-		_ = printDecision(out, d.Decision) // who reads may have gone
+		_ = printDecision(out, d.Decision, nil) // who reads may have gone
 	}
 }
