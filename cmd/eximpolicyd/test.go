@@ -51,10 +51,11 @@ a file is none: then nothing of any file is played.`,
   eximpolicyd test --update guesser.scenario
   eximpolicyd test --example dictionary >guesser.scenario`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("example") {
-				return printExample(cmd.OutOrStdout(), t.example)
-			}
 			switch {
+			case cmd.Flags().Changed("example") && len(args) > 0:
+				return fail(exUsage, "leave out --example to play them", "--example takes no files")
+			case cmd.Flags().Changed("example"):
+				return printExample(cmd.OutOrStdout(), t.example)
 			case len(args) == 0:
 				return fail(exUsage, "eximpolicyd test --example helo prints one", "no file given")
 			case t.update && slices.Contains(args, stdin):
@@ -184,14 +185,15 @@ func (t *tester) print(r *scenario.Result) error {
 	bad, file := 0, printable(r.File)
 	for i := range r.Cases {
 		c := &r.Cases[i]
+		name := legible(c.Name) // whoever wrote the file may have turned its direction
 		if !c.OK {
 			bad++
 		}
 		if t.verbose && c.OK {
-			fmt.Fprintf(w, "%s %s:%d: %s\n", t.paint("ok", "ok  "), file, c.Line, c.Name)
+			fmt.Fprintf(w, "%s %s:%d: %s\n", t.paint("ok", "ok  "), file, c.Line, name)
 		}
 		for _, f := range c.Failures {
-			fmt.Fprintf(w, "%s:%d: %s\n", file, f.Line, c.Name)
+			fmt.Fprintf(w, "%s:%d: %s\n", file, f.Line, name)
 			t.diff(w, &f)
 		}
 	}
@@ -206,13 +208,13 @@ func (t *tester) print(r *scenario.Result) error {
 // diff shows a failure: what was said, what was wanted, what came.
 func (t *tester) diff(w io.Writer, f *scenario.Failure) {
 	for line := range strings.Lines(f.Said) {
-		fmt.Fprintf(w, "      %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintf(w, "      %s\n", legible(strings.TrimRight(line, "\n")))
 	}
 	for _, d := range f.Diff {
 		if d.Want != "" {
-			fmt.Fprintln(w, t.paint("hit", "    - "+d.Want))
+			fmt.Fprintln(w, t.paint("hit", "    - "+legible(d.Want)))
 		}
-		fmt.Fprintln(w, t.paint("ok", "    + "+d.Got))
+		fmt.Fprintln(w, t.paint("ok", "    + "+legible(d.Got)))
 	}
 	if t.verbose && len(f.Trace) > 0 {
 		printTrace(w, f.Trace, "        ", t.paint, isTerminal(t.out))

@@ -93,7 +93,7 @@ func (p *parser) say(rest string) {
 			return
 		}
 	}
-	s.words = p.pairs(rem)
+	s.words = p.pairs(nil, rem)
 	if s.user() != "" && !v.alone {
 		p.wrong(words[0].column, "user is known at CONNECT and NOT_SMTP only")
 	}
@@ -140,8 +140,8 @@ func (p *parser) argument(s *step, words []word) (rest []word, ok bool) {
 	return words[2:], true
 }
 
-// pairs reads name=value words.
-func (p *parser) pairs(words []word) (pairs []acl.Pair) {
+// pairs reads name=value words, and puts them behind others.
+func (p *parser) pairs(pairs []acl.Pair, words []word) []acl.Pair {
 	for _, w := range words {
 		name, raw, ok := strings.Cut(w.text, "=")
 		value, good := unquoted(raw)

@@ -49,20 +49,30 @@ func (p *parser) record(words []word) {
 		return
 	}
 	if len(words) < 2 {
-		p.wrong(words[0].column, "says nothing of %s: write %s A 203.0.113.7", name, name)
+		record := "A 203.0.113.7"
+		if isAddr {
+			record = "PTR mail.example.net"
+		}
+		p.wrong(words[0].column, "says nothing of %s: write %s %s", name, name, record)
 		return
 	}
 	what := words[1]
 	kind := strings.ToUpper(what.text)
 	act, acts := actNamed(what.text)
 	switch {
-	case acts && len(words) == 2 && !isAddr:
-		r.put = func(s *dnstest.Server) error { s.Play(name, act); return nil }
+	case acts && len(words) > 2:
+		p.wrong(words[2].column, "nothing follows %s", what.text)
+		return
 	case acts && isAddr:
 		reverse, _ := dns.ReverseAddr(name) // of an address
 		r.put = func(s *dnstest.Server) error { s.Play(reverse, act); return nil }
+	case acts:
+		r.put = func(s *dnstest.Server) error { s.Play(name, act); return nil }
 	case what.text == "lists" && !isAddr:
-		r.put = p.listing(name, words[2:])
+		r.put = p.listing(words[0], words[2:])
+	case what.text == "lists":
+		p.wrong(words[0].column, "an address is no list: write bl.example lists %s", name)
+		return
 	case isAddress(what.text) && !isAddr:
 		p.wrong(what.column, "%s is nothing that the DNS has: write %s lists %s", shown(what.text), name, what.text)
 		return
@@ -109,13 +119,27 @@ func (p *parser) plain(name string, reverse bool, kind string, words []word) fun
 }
 
 // listing reads an entry of a list, or that there is a list at all.
-func (p *parser) listing(zone string, words []word) func(*dnstest.Server) error {
+func (p *parser) listing(of word, words []word) func(*dnstest.Server) error {
+	zone := of.text
+	if _, ok := dns.IsDomainName(strings.Repeat("0.", 32) + zone); !ok { // an entry of IPv6, which each has for tests
+		p.wrong(of.column, "the name is too long for a list")
+		return nil
+	}
 	if len(words) == 0 {
 		return func(s *dnstest.Server) error { return s.Add() }
 	}
 	subject := words[0].text
 	if !isAddress(subject) && !policy.IsHostname(subject) {
 		p.wrong(words[0].column, "%s is neither an address nor a name", shown(subject))
+		return nil
+	}
+	owner := dns.Fqdn(subject)
+	if isAddress(subject) {
+		owner, _ = dns.ReverseAddr(subject)
+		owner = strings.TrimSuffix(strings.TrimSuffix(owner, "in-addr.arpa."), "ip6.arpa.")
+	}
+	if _, ok := dns.IsDomainName(owner + zone); !ok {
+		p.wrong(words[0].column, "the name is too long for this list")
 		return nil
 	}
 	codes := []string{"127.0.0.2"}
@@ -129,11 +153,6 @@ func (p *parser) listing(zone string, words []word) func(*dnstest.Server) error 
 			return nil
 		}
 		codes = append(codes, w.text)
-	}
-	owner := dns.Fqdn(subject)
-	if isAddress(subject) {
-		owner, _ = dns.ReverseAddr(subject)
-		owner = strings.TrimSuffix(strings.TrimSuffix(owner, "in-addr.arpa."), "ip6.arpa.")
 	}
 	return func(s *dnstest.Server) error {
 		var records []string
@@ -153,6 +172,38 @@ func (d *dnsSection) lists() (zones []string) {
 	}
 	slices.Sort(zones)
 	return slices.Compact(zones)
+}
+
+// world is the DNS that is asked: one server for all cases of a section, since it knows no case from another, and to fill it
+// takes time. The zero world asks none. Close it.
+type world struct {
+	section *dnsSection
+	server  *dnstest.Server
+}
+
+// of returns a server with what a section has.
+func (w *world) of(d *dnsSection) (netip.AddrPort, error) {
+	if w.section != d {
+		if err := w.Close(); err != nil {
+			return netip.AddrPort{}, err
+		}
+		server, err := d.serve()
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		w.section, w.server = d, server
+	}
+	return w.server.Addr(), nil
+}
+
+// Close ends the server, if there is one.
+func (w *world) Close() error {
+	server := w.server
+	*w = world{}
+	if server == nil {
+		return nil
+	}
+	return server.Close()
 }
 
 // serve starts a server with all of it. Close it.

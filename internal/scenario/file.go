@@ -17,7 +17,7 @@ const (
 	maxTimes   = 1000    // of x20
 	maxAsked   = 100_000 // requests of one case, some seconds
 	longest    = 400 * 24 * time.Hour
-	timeStamp  = "2006-01-02T15:04:05Z07:00"
+	timeStamp  = time.RFC3339Nano
 )
 
 // File is one text without a mistake.

@@ -35,18 +35,17 @@ func fieldsOf(lines []string) (w words) {
 
 // valuesOf returns the values of all fields of a name, folded lines and all.
 func valuesOf(lines []string, name string) (values []string) {
-	in := false
-	for _, line := range lines {
-		if line[0] == ' ' || line[0] == '\t' {
-			if in {
-				values[len(values)-1] += "\n" + line
-			}
-			continue
+	for len(lines) > 0 {
+		field, first, _ := strings.Cut(lines[0], ":")
+		end := 1
+		for end < len(lines) && (lines[end][0] == ' ' || lines[end][0] == '\t') {
+			end++
 		}
-		field, value, _ := strings.Cut(line, ":")
-		if in = strings.EqualFold(field, name); in {
-			values = append(values, strings.TrimLeft(value, " \t"))
+		if strings.EqualFold(field, name) {
+			value := append([]string{strings.TrimLeft(first, " \t")}, lines[1:end]...)
+			values = append(values, strings.Join(value, "\n"))
 		}
+		lines = lines[end:]
 	}
 	return values
 }

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
+	"eximpolicyd/acl"
 	"eximpolicyd/internal/config"
 	"eximpolicyd/policy"
 )
@@ -97,7 +99,7 @@ func (p *parser) read(line string) {
 		p.wrong(maxLine, "the line has over %d octets", maxLine)
 		return
 	}
-	if i := strings.IndexFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f || c == utf8.RuneError }); i >= 0 {
+	if i := strings.IndexFunc(line, func(c rune) bool { return unicode.IsControl(c) && c != '\t' || c == utf8.RuneError }); i >= 0 {
 		p.wrong(i+1, "a control character, or no UTF-8")
 		return
 	}
@@ -132,11 +134,10 @@ func (p *parser) read(line string) {
 
 // always reads words that stand in every request.
 func (p *parser) always(words []word) {
-	for _, pair := range p.pairs(words) {
-		if pair.Name == "user" {
-			p.wrong(1, "user is known at CONNECT and NOT_SMTP only")
-		}
-		p.exim.words = append(p.exim.words, pair)
+	before := len(p.exim.words)
+	p.exim.words = p.pairs(p.exim.words, words)
+	if slices.ContainsFunc(p.exim.words[before:], func(w acl.Pair) bool { return w.Name == "user" }) {
+		p.wrong(1, "user is known at CONNECT and NOT_SMTP only")
 	}
 }
 

@@ -43,16 +43,18 @@ type Diff struct {
 
 // Play plays every case of a file, one after the other. The error is one of this machine, or the end of ctx.
 func (f *File) Play(ctx context.Context) (Result, error) {
+	var world world
 	r := Result{File: f.Name, OK: true, Cases: []CaseResult{}}
 	for i := range f.Cases {
-		c, err := f.Cases[i].play(ctx)
+		c, err := f.Cases[i].play(ctx, &world)
 		if err != nil {
-			return r, fmt.Errorf("%s:%d: case %s: %w", f.Name, f.Cases[i].Line, f.Cases[i].Name, err)
+			err = fmt.Errorf("%s:%d: case %s: %w", f.Name, f.Cases[i].Line, f.Cases[i].Name, err)
+			return r, errors.Join(err, world.Close())
 		}
 		r.OK = r.OK && c.OK
 		r.Cases = append(r.Cases, c)
 	}
-	return r, nil
+	return r, world.Close()
 }
 
 // player plays one case.
@@ -67,20 +69,20 @@ type player struct {
 	over   string   // why there is none
 }
 
-func (c *Case) play(ctx context.Context) (CaseResult, error) {
-	s, err := c.site(ctx)
+func (c *Case) play(ctx context.Context, world *world) (CaseResult, error) {
+	s, err := c.site(ctx, world)
 	if err != nil {
 		return CaseResult{}, err
 	}
 	p := player{site: s, of: c, users: map[string]uint32{"exim": eximUID}, names: map[uint32]string{eximUID: "exim"},
 		result: CaseResult{Name: c.Name, Line: c.Line, Failures: []Failure{}}}
 	for i := range c.steps {
-		if err = ctx.Err(); err != nil {
+		if ctx.Err() != nil {
 			break
 		}
 		p.step(ctx, &c.steps[i])
 	}
-	return p.end(err)
+	return p.end(ctx.Err()) // what was cut short is no result, not even of the last step
 }
 
 // end closes the site and returns what came of the case.
@@ -111,6 +113,9 @@ func (p *player) step(ctx context.Context, st *step) {
 func (p *player) say(ctx context.Context, st *step) {
 	var d acl.Decision
 	for range st.times {
+		if ctx.Err() != nil {
+			return
+		}
 		if !st.verb.alone && p.live == nil {
 			p.fail(Failure{Line: st.line, Said: st.String(), Diff: []Diff{{Line: st.line, Got: "there is no connection: " + p.over}}})
 			return

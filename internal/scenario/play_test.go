@@ -1,10 +1,14 @@
 package scenario
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"eximpolicyd/acl"
+	"eximpolicyd/internal/dnstest"
 )
 
 // failures returns what did not come out as written: line, then - and + of each.
@@ -168,7 +172,7 @@ func TestTheUserEximIsExim(t *testing.T) {
 // A rule that panics is told of, and is no rule that passes.
 func TestARuleThatFailsIsAFailure(t *testing.T) {
 	c := &parsed(t, "a.scenario", "-- case a --\n> CONNECT 203.0.113.7\n< dunno\n").Cases[0]
-	s, err := c.site(t.Context())
+	s, err := c.site(t.Context(), new(world))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,5 +191,61 @@ func TestWhatWasTriedInAConnectionThatIsDroppedCounts(t *testing.T) {
 		"> CONNECT 203.0.113.7\n> EHLO a.example.net\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org>\n< defer 451 4.7.1 rule=ban\n! reason=\"by auth.AU1\"\n")
 	if got := failures(&r); got != "" {
 		t.Error(got)
+	}
+}
+
+// halted ends after Err was asked for so many times.
+type halted struct {
+	context.Context
+	left int
+}
+
+func (h *halted) Err() error {
+	if h.left--; h.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// What is not known in the last step because somebody ended it would be a failure, and --update would write it.
+func TestWhatIsEndedInItsLastStepHasNoResult(t *testing.T) {
+	f := parsed(t, "a.scenario", "-- case a --\n> CONNECT 203.0.113.7 x3\n< deny\n")
+	for left := range 5 {
+		r, err := f.Play(&halted{t.Context(), left})
+		if len(r.Cases) > 0 || !errors.Is(err, context.Canceled) {
+			t.Errorf("%d: %v, %+v", left, err, r)
+		}
+	}
+}
+
+// A file of many cases would fill as many servers.
+func TestTheCasesOfASectionAskOneServer(t *testing.T) {
+	const name = "mail.example.net"
+	text := "-- dns --\n" + name + " A 203.0.113.7\n-- case a --\n<\n-- case b --\n<\n-- dns --\n-- case c --\n<\n"
+	f := parsed(t, "a.scenario", strings.ReplaceAll(text, "<", "> NOT_SMTP\n<"))
+	var w world
+	var servers []*dnstest.Server
+	for i := range f.Cases {
+		if _, err := w.of(f.Cases[i].dns); err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, w.server)
+	}
+	if servers[0] != servers[1] || servers[1] == servers[2] {
+		t.Errorf("%p", servers)
+	}
+	if err := w.Close(); err != nil || w.server != nil {
+		t.Error(err)
+	}
+}
+
+// Each fold would copy those before it.
+func TestAHeaderOfManyFoldsIsReadAtOnce(t *testing.T) {
+	lines := append([]string{"from: a"}, slices.Repeat([]string{" b"}, 10_000)...)
+	lines = append(lines, "From:", "\tc")
+	var values []string
+	allocs := testing.AllocsPerRun(1, func() { values = valuesOf(lines, "from") })
+	if want := []string{"a" + strings.Repeat("\n b", 10_000), "\n\tc"}; !slices.Equal(values, want) || allocs > 10 {
+		t.Errorf("%d values, %.0f allocations", len(values), allocs)
 	}
 }

@@ -90,11 +90,12 @@ func TestAScenarioIsDecidedAsServeDecides(t *testing.T) {
 			if !atOnce(&c) {
 				continue
 			}
-			ours, err := c.site(t.Context())
+			var world world
+			ours, err := c.site(t.Context(), &world)
 			if err != nil {
 				t.Fatal(err)
 			}
-			theirs, err := c.site(t.Context())
+			theirs, err := c.site(t.Context(), &world)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +133,7 @@ func TestAScenarioIsDecidedAsServeDecides(t *testing.T) {
 			}
 			d.stop()
 			d.runs.Wait()
-			for _, s := range []*site{ours, theirs} {
+			for _, s := range []io.Closer{ours, theirs, &world} {
 				if err := s.Close(); err != nil {
 					t.Error(err)
 				}

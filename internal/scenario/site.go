@@ -10,21 +10,19 @@ import (
 
 	"eximpolicyd/acl"
 	"eximpolicyd/internal/config"
-	"eximpolicyd/internal/dnstest"
 	"eximpolicyd/internal/ledger"
 	"eximpolicyd/policy"
 	"eximpolicyd/rbl"
 )
 
-// site is what a case is played on: a configuration in force, a memory that is empty, a DNS of its own, and a clock that
-// nobody waits for. Close it.
+// site is what a case is played on: a configuration in force, a memory that is empty, a resolver that knows nothing, and a
+// clock that nobody waits for. Close it.
 type site struct {
 	settings acl.Settings
 	now      time.Time
 	faults   []string // rules that panicked
 
 	memory   *ledger.Engine
-	server   *dnstest.Server
 	resolver *rbl.Resolver
 }
 
@@ -35,7 +33,7 @@ const (
 	decideTime = 10 * time.Second
 )
 
-func (c *Case) site(ctx context.Context) (*site, error) {
+func (c *Case) site(ctx context.Context, world *world) (*site, error) {
 	conf := c.config.config
 	s := &site{now: start}
 	s.settings.Decider = &acl.Decider{
@@ -51,7 +49,11 @@ func (c *Case) site(ctx context.Context) (*site, error) {
 	}
 	s.settings.Ledger = s.memory
 	if c.dns != nil && conf.DNS.Ask {
-		if err := s.ask(ctx, c.dns, conf); err != nil {
+		server, err := world.of(c.dns)
+		if err == nil {
+			err = s.ask(ctx, server, conf)
+		}
+		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
@@ -61,13 +63,9 @@ func (c *Case) site(ctx context.Context) (*site, error) {
 // clock is the memory's.
 func (s *site) clock() (wall time.Time, steady time.Duration) { return s.now, s.now.Sub(start) }
 
-// ask starts the DNS and has it asked as in a daemon that has run for a while: lists are tested, and our own names and
-// domains known.
-func (s *site) ask(ctx context.Context, d *dnsSection, conf *config.Config) (err error) {
-	if s.server, err = d.serve(); err != nil {
-		return err
-	}
-	if s.resolver, err = rbl.NewResolver(rbl.ResolverOptions{Servers: []netip.AddrPort{s.server.Addr()}}); err != nil {
+// ask has a DNS asked as in a daemon that has run for a while: lists are tested, and our own names and domains known.
+func (s *site) ask(ctx context.Context, server netip.AddrPort, conf *config.Config) (err error) {
+	if s.resolver, err = rbl.NewResolver(rbl.ResolverOptions{Servers: []netip.AddrPort{server}}); err != nil {
 		return err
 	}
 	zones, ofNames, names, err := listsOf(conf, s.settings.Decider.Rules)
@@ -107,9 +105,6 @@ func (s *site) Close() error {
 	}
 	if s.resolver != nil {
 		errs = append(errs, s.resolver.Close())
-	}
-	if s.server != nil {
-		errs = append(errs, s.server.Close())
 	}
 	return errors.Join(append(errs, s.memory.Close())...)
 }
