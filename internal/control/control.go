@@ -20,8 +20,8 @@
 //
 // An import has its octets behind the line of the request, as many as that says. A request that is wrong changes nothing.
 //
-// A request has at most 4 kB, a line of an answer 1 MB, an import 128 MB. A connection has 5 s, and a second more for
-// each 256 kB that have come or gone, so that nobody holds a seat who does not use it.
+// A request has at most 4 kB, a line of an answer 1 MB, an import 128 MB. A connection is waited for 5 s in all, and a
+// second more for each 256 kB that have come or gone, so that nobody holds a seat who does not use it.
 package control
 
 import (

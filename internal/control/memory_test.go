@@ -434,16 +434,20 @@ func TestWhoDoesNotReadLosesHisSeat(t *testing.T) {
 }
 
 func TestAConnectionHasASecondMoreForEachPartOfWhatCameAndWent(t *testing.T) {
-	p := &paced{start: noon}
-	if got := p.end().Sub(noon); got != deadline {
+	p := &paced{}
+	if got := p.end(noon).Sub(noon); got != deadline {
 		t.Errorf("at first it has %s", got)
 	}
 	p.moved = ledger.MaxImport
-	if got := p.end().Sub(noon); got < deadline+511*time.Second || got > deadline+512*time.Second {
+	if got := p.end(noon).Sub(noon); got < deadline+511*time.Second || got > deadline+512*time.Second {
 		t.Errorf("after the longest import it has had %s", got)
 	}
+	p.waited = 500 * time.Second
+	if got := p.end(noon).Sub(noon); got < deadline+11*time.Second || got > deadline+12*time.Second {
+		t.Errorf("waited for so long it has had %s", got)
+	}
 	p.last = noon.Add(deadline)
-	if got := p.end().Sub(noon); got != deadline {
+	if got := p.end(noon).Sub(noon); got != deadline {
 		t.Errorf("when the daemon ends it has %s", got)
 	}
 }

@@ -6,21 +6,22 @@ import (
 	"time"
 )
 
-// paced is a connection whose time grows with what comes and goes: whoever neither reads nor writes loses his seat.
+// paced is a connection whose time grows with what comes and goes: whoever neither reads nor writes loses his seat. It is
+// the time that he is waited for: what we do meanwhile, however long a busy machine takes for it, is not his.
 type paced struct {
 	*net.UnixConn
-	start time.Time
-	moved int64 // octets, both ways; only the handler counts
+	moved  int64         // octets, both ways; only the handler counts
+	waited time.Duration // for the other side; only the handler counts
 
 	mu   sync.Mutex
 	last time.Time // the end, when the server ends; zero: it does not
 }
 
-func newPaced(c *net.UnixConn) *paced { return &paced{UnixConn: c, start: time.Now()} }
+func newPaced(c *net.UnixConn) *paced { return &paced{UnixConn: c} }
 
-// end is when the time is up that has been won so far. The lock is held.
-func (p *paced) end() time.Time {
-	end := p.start.Add(deadline + time.Duration(p.moved)*(time.Second/pace))
+// end is when the time is up that has been won so far, if he is waited for from now on. The lock is held.
+func (p *paced) end(now time.Time) time.Time {
+	end := now.Add(deadline + time.Duration(p.moved)*(time.Second/pace) - p.waited)
 	if !p.last.IsZero() && p.last.Before(end) {
 		return p.last
 	}
@@ -28,30 +29,29 @@ func (p *paced) end() time.Time {
 }
 
 // extend sets the deadline for the next octets.
-func (p *paced) extend() {
+func (p *paced) extend(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.SetDeadline(p.end())
+	p.SetDeadline(p.end(now))
 }
 
 // Read reads what comes in time.
-func (p *paced) Read(b []byte) (int, error) {
-	p.extend()
-	n, err := p.UnixConn.Read(b)
-	p.moved += int64(n)
-	return n, err
-}
+func (p *paced) Read(b []byte) (int, error) { return p.wait(p.UnixConn.Read, b) }
 
 // Write writes as fast as it is read.
-func (p *paced) Write(b []byte) (int, error) {
-	p.extend()
-	n, err := p.UnixConn.Write(b)
+func (p *paced) Write(b []byte) (int, error) { return p.wait(p.UnixConn.Write, b) }
+
+func (p *paced) wait(move func([]byte) (int, error), b []byte) (int, error) {
+	begin := time.Now()
+	p.extend(begin)
+	n, err := move(b)
 	p.moved += int64(n)
+	p.waited += time.Since(begin)
 	return n, err
 }
 
 // again gives the time of a new connection, for an answer that took long to find.
-func (p *paced) again() { p.start, p.moved = time.Now(), 0 }
+func (p *paced) again() { p.moved, p.waited = 0, 0 }
 
 // hurry leaves no more than the time of a short connection.
 func (p *paced) hurry() {
