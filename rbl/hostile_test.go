@@ -178,38 +178,32 @@ func words(list []netip.Addr) string {
 	return strings.Join(w, " ")
 }
 
+// One name is asked for after the other: a busy machine has a thousand packets to read within the time of a question then,
+// and not eight thousand.
 func TestTheRightAnswerIsFoundAmongAHundredThousandForgedOnes(t *testing.T) {
 	const askers, names, packets = 8, 13, 1000
-	tries := []string{"first", "second", "third"}
 	srv := start(t)
 	srv.Play("junk.example", dnstest.ManyJunk(packets))
 	stoodStill := standstill(t)
-	var asking sync.WaitGroup
 	for i := range askers {
-		r := resolver(t, srv) // each with sockets of its own: the junk of one does not flood another
+		r := resolver(t, srv)
 		for n := range names {
-			for _, try := range tries {
-				if err := srv.Add(fmt.Sprintf("%s%d-%d.junk.example. 300 IN A %s", try, i, n, right)); err != nil {
+			var rec rbl.Records
+			for _, try := range []string{"first", "second", "third"} {
+				name := fmt.Sprintf("%s%d-%d.junk.example", try, i, n)
+				if err := srv.Add(name + ". 300 IN A " + right); err != nil {
 					t.Fatal(err)
 				}
+				rec = r.Lookup(t.Context(), name, dns.TypeA)
+				if rec.Outcome != rbl.TimedOut || !stoodStill() {
+					break
+				}
+			}
+			if words(rec.Addresses) != right {
+				t.Errorf("name %d of %d: %v %v (%s)", n, i, rec.Outcome, rec.Addresses, rec.Note)
 			}
 		}
-		asking.Go(func() {
-			for n := range names {
-				var rec rbl.Records
-				for _, try := range tries {
-					rec = r.Lookup(t.Context(), fmt.Sprintf("%s%d-%d.junk.example", try, i, n), dns.TypeA)
-					if rec.Outcome != rbl.TimedOut || !stoodStill() {
-						break
-					}
-				}
-				if words(rec.Addresses) != right {
-					t.Errorf("name %d of %d: %v %v (%s)", n, i, rec.Outcome, rec.Addresses, rec.Note)
-				}
-			}
-		})
 	}
-	asking.Wait()
 }
 
 func TestALongTextIsCutAndCleaned(t *testing.T) {
