@@ -177,7 +177,7 @@ func (s *Site) folders() error {
 		s.write("passwd", passwd),
 		s.write("aliases", "postmaster: alice\nroot: alice\nlater: :defer: the mailbox is moving\n"),
 		s.write("mailname", Domain+"\n"),
-		s.write("resolv.conf", "nameserver "+s.cfg.Nameserver+"\noptions timeout:1 attempts:1\n"),
+		s.write("resolv.conf", "nameserver "+s.cfg.Nameserver+"\noptions timeout:1 attempts:5\n"),
 	)
 }
 
