@@ -153,7 +153,7 @@ func faultsWithin() []seeded {
 			check(h.t, os.WriteFile(filepath.Join(h.Dir(), "runs/exim4/exim.pid"), []byte(pid+"\n"), 0o644))
 			check(h.t, rig.Await("Exim to run", func() bool { return strings.Contains(h.Mainlog(), "daemon started: pid="+pid) }))
 			h.does(0, "--add")
-		}, says: "run since before this configuration was made", fix: "reload Exim"},
+		}, says: "runs since before this configuration was made", fix: "reload Exim"},
 	}
 }
 
