@@ -48,7 +48,7 @@ func newCutter(in *Input, r io.Reader) *cutter {
 // next returns the next chunk, at the end with io.EOF or what went wrong; a chunk may come with either.
 func (c *cutter) next() (*chunk, error) {
 	for empty := 0; ; {
-		n, err := c.from.Read(c.buf[c.fill:])
+		n, err := c.from.Read(c.buf[c.fill:min(c.fill+chunkSize, len(c.buf))])
 		if empty++; n > 0 {
 			empty = 0
 		}

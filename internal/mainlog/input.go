@@ -107,7 +107,7 @@ var compressions = [...]struct{ start, name string }{{"\xfd7zXZ\x00", "xz"}, {"\
 
 // plain undoes compression by gzip, which it finds by the first octets and not by the name.
 func plain(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReaderSize(r, 64<<10)
+	b := bufio.NewReaderSize(r, chunkSize)
 	start, _ := b.Peek(6)
 	for _, c := range compressions {
 		if bytes.HasPrefix(start, []byte(c.start)) {

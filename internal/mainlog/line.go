@@ -120,7 +120,7 @@ func (f *front) zone(s string) (string, bool) {
 // for ETRN and ATRN, whose argument a client chooses.
 func (f *front) tag(s string) (string, bool) {
 	i := strings.IndexByte(s, ' ')
-	if i <= 0 || s[:i] == "ETRN" || s[:i] == "ATRN" || strings.ContainsAny(s[:i], "=<(\"[") {
+	if i <= 0 || s[:i] == "ETRN" || s[:i] == "ATRN" {
 		return "", false
 	}
 	n := strings.IndexByte(s[i+1:], ' ')
@@ -128,7 +128,7 @@ func (f *front) tag(s string) (string, bool) {
 		return "", false
 	}
 	word := s[i+1 : i+1+n]
-	if word[n-1] != ':' {
+	if word[n-1] != ':' || strings.ContainsAny(s[:i], "=<(\"[") {
 		return "", false
 	}
 	name, pid, ok := strings.Cut(word[:n-1], "[")

@@ -42,9 +42,10 @@ const (
 	idsShown     = 20               // messages from elsewhere in a row without a Message-ID: then it is not asked for
 )
 
+// connectionKey has no gaps, so that it is hashed in one piece.
 type connectionKey struct {
 	client netip.Addr
-	port   uint16
+	port   uint32
 	pid    int32
 }
 
@@ -166,7 +167,7 @@ func (s *Sessions) remote(e *Event) {
 	key, by := connectionKey{client: e.Client}, ByAddress
 	switch {
 	case e.Port != 0:
-		key.port, by = e.Port, ByPort
+		key.port, by = uint32(e.Port), ByPort
 	case e.PID != 0:
 		if e.Kind == Opened && e.Reason != "" {
 			return // counted by the daemon, in its own process: that of the connection is still to come

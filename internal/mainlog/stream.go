@@ -14,6 +14,7 @@ type stream struct {
 	set     set
 	options *Options
 	order   chan *chunk  // as they stand in the log; closed at the end
+	parse   chan *chunk  // likewise, for whoever parses
 	spare   chan []Event // of chunks that are done with
 	stop    chan struct{}
 	work    sync.WaitGroup
@@ -29,15 +30,29 @@ const inAir = 2
 func newStream(s set, o *Options) *stream {
 	return &stream{
 		set: s, options: o,
-		order: make(chan *chunk, inAir), spare: make(chan []Event, inAir+2), stop: make(chan struct{}),
+		order: make(chan *chunk, inAir), parse: make(chan *chunk), spare: make(chan []Event, inAir+2), stop: make(chan struct{}),
 		clock: clock{where: o.Location, latest: s.inputs[0].latest(o)},
 	}
 }
 
 // start reads in the background until the end, or until stop is closed and what is being read has come.
 func (s *stream) start() {
+	for range inAir {
+		s.work.Go(func() { // the same ones for all chunks: a stack grows once
+			var p parser
+			for k := range s.parse {
+				select {
+				case k.events = <-s.spare:
+				default:
+				}
+				p.parse(k)
+				close(k.ready)
+			}
+		})
+	}
 	s.work.Go(func() {
 		defer close(s.order)
+		defer close(s.parse)
 		for i := range s.set.inputs {
 			if !s.read(&s.set.inputs[i]) {
 				return
@@ -74,7 +89,7 @@ func (s *stream) read(in *Input) bool {
 	}
 }
 
-// send puts a chunk in its place and parses it meanwhile.
+// send puts a chunk in its place and has it parsed meanwhile.
 func (s *stream) send(k *chunk) bool {
 	k.ready = make(chan struct{})
 	select {
@@ -82,14 +97,7 @@ func (s *stream) send(k *chunk) bool {
 	case <-s.stop:
 		return false
 	}
-	s.work.Go(func() {
-		defer close(k.ready)
-		select {
-		case k.events = <-s.spare:
-		default:
-		}
-		new(parser).parse(k)
-	})
+	s.parse <- k
 	return true
 }
 

@@ -55,7 +55,7 @@ var goStatements = map[string]string{
 	"cmd/eximpolicyd/serve.go":   "run waits for the reload loop, which ends with the context",
 	"internal/ledger/load.go":    "Close waits, no longer than closeTime; it ends when Close says so",
 	"internal/control/server.go": "Serve waits; each ends by the deadline of its connection, which its end cuts short",
-	"internal/mainlog/stream.go": "Close and the end of the log wait; it ends with its inputs or when Close says so, each parse after one chunk",
+	"internal/mainlog/stream.go": "Close and the end of the log wait; it ends with its inputs or when Close says so, what parses ends with it",
 	"internal/front/front.go":    "Serve waits; each ends by sessionTime, or when Serve's end closes its connection",
 	"internal/report/feed.go":    "Replay waits; it ends with the log, with its context or when Replay has enough",
 	"cmd/eximpolicyd/bar.go":     "Close waits for it and ends it",
