@@ -2,9 +2,8 @@ package report
 
 import "slices"
 
-// greet has the client greet with a name.
-func (j *judge) greet(c *course, name string) {
-	c.who.greets(name)
+// greet has the client greet with its name.
+func (j *judge) greet(c *course) {
 	j.ask.greet()
 	if j.ask.HELO.Known {
 		j.early(c, j.ask.helo())
@@ -21,11 +20,11 @@ func (j *judge) tells(c *course) {
 	c.who.logsIn(as)
 	if helo != c.who.name {
 		c.who.mailed = false
+		c.who.greets(helo)
 		if c.oneDialogue() {
-			j.greet(c, helo)
+			j.greet(c)
 			return
 		}
-		c.who.greets(helo)
 	}
 	j.ask.greet()
 }

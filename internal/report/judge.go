@@ -144,13 +144,12 @@ func (j *judge) begin(c *course) {
 	}
 	j.tally.connections++
 	j.early(c, j.ask.connect())
-	first := c.first()
 	if c.oneDialogue() {
-		for _, name := range c.before(first) {
+		for _, name := range c.before(c.who.name) {
 			j.early(c, j.ask.earlier(name))
 		}
 	}
-	j.greet(c, first)
+	j.greet(c)
 }
 
 // early asks before there is a recipient.

@@ -15,7 +15,8 @@ type course struct {
 	number          int // in the order in which connections began
 	at              time.Time
 	acts            []act
-	next            int // act; -1 is the beginning
+	next            int    // act; -1 is the beginning
+	room            [4]act // for acts: most have fewer
 	who             client
 	client, network ledger.Key
 	counted         counted
@@ -26,7 +27,7 @@ type course struct {
 type act struct {
 	at   time.Time
 	what deed
-	n    int // of the list that what is of
+	n    int32 // of the list that what is of
 }
 
 // deed says what an act is, in the order of those that happen within one second.
@@ -39,9 +40,9 @@ const (
 	end
 )
 
-// start puts the acts of a connection in order. A course is used again for another one.
+// start puts the acts of a connection in order, and has its client greet. A course is used again for another one.
 func (c *course) start(of *mainlog.Connection, number int, o *Options) {
-	c.Connection, c.number, c.at, c.next, c.acts = of, number, of.Began, -1, c.acts[:0]
+	c.Connection, c.number, c.at, c.next, c.acts = of, number, of.Began, -1, c.room[:0]
 	c.counted = counted{}
 	c.who = clientOf(of, o)
 	if of.Client.IsValid() {
@@ -49,13 +50,13 @@ func (c *course) start(of *mainlog.Connection, number int, o *Options) {
 		c.client, c.network = keys[0], keys[1]
 	}
 	for i, at := range of.FailedLogins {
-		c.acts = append(c.acts, act{at, login, i})
+		c.acts = append(c.acts, act{at, login, int32(i)})
 	}
 	for i := range of.Rcpts {
-		c.acts = append(c.acts, act{of.Rcpts[i].Time, rcpt, i})
+		c.acts = append(c.acts, act{of.Rcpts[i].Time, rcpt, int32(i)})
 	}
 	for i := range of.Messages {
-		c.acts = append(c.acts, act{of.Messages[i].Time, message, i})
+		c.acts = append(c.acts, act{of.Messages[i].Time, message, int32(i)})
 	}
 	slices.SortFunc(c.acts, func(a, b act) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.what, b.what), cmp.Compare(a.n, b.n))
@@ -63,6 +64,7 @@ func (c *course) start(of *mainlog.Connection, number int, o *Options) {
 	if len(of.FailedLogins) > 0 && of.By != mainlog.ByAddress {
 		c.acts = append(c.acts, act{of.Ended, end, 0})
 	}
+	c.who.greets(c.first()) // here, where all of it is at hand, and not where it is judged
 }
 
 // step goes on to the next act, and reports whether there is one.

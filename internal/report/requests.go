@@ -32,9 +32,11 @@ type client struct {
 
 // clientOf takes over what the log tells of a connection itself.
 func clientOf(c *mainlog.Connection, o *Options) (k client) {
-	q := policy.Request{ClientName: c.PTR}
-	q.Settle()
-	k.ptr = q.ClientName
+	if c.PTR != "" {
+		q := policy.Request{ClientName: c.PTR}
+		q.Settle()
+		k.ptr = q.ClientName
+	}
 	if !c.Client.IsValid() && c.Ident != "" && o.UID != nil {
 		if uid, ok := o.UID(c.Ident); ok {
 			k.uid = policy.Known(uid)
