@@ -44,13 +44,13 @@ func (c *deciding) banned() bool {
 
 // shutsOut objects for a ban and reports whether that decides.
 func (c *deciding) shutsOut(b *ledger.Ban) bool {
-	mode, graced := c.modeOf(b, c.f.Now)
 	a := c.banAnswer(b)
-	if graced {
-		a = a.Graced()
-	}
 	if a.Action == policy.Dunno && !c.trace && c.q.Stage >= policy.RCPT { // of which nothing is told
 		return false
+	}
+	mode, graced := c.modeOf(b, c.f.Now)
+	if graced {
+		a = a.Graced()
 	}
 	skip := func(result, why string) {
 		if c.trace {

@@ -22,11 +22,12 @@ func parseMessageID(raw string, size int, utf8 bool) msgID {
 	}
 	inner, open := strings.CutPrefix(value, "<")
 	inner, closed := strings.CutSuffix(inner, ">")
-	id.left, id.right, _ = strings.Cut(inner, "@")
+	var at bool
+	id.left, id.right, at = strings.Cut(inner, "@")
 	switch {
 	case !open || !closed:
 		id.fault = "no brackets"
-	case !strings.Contains(inner, "@"):
+	case !at:
 		id.fault = "no @"
 	case strings.Contains(id.right, "@"):
 		id.fault = "several @"
@@ -57,8 +58,13 @@ func octetFault(s string, utf8 bool) string {
 	return ""
 }
 
-// trimFWS removes folding white space from both ends.
-func trimFWS(s string) string { return strings.Trim(s, " \t\r\n") }
+// trimFWS removes folding white space from both ends, where mostly there is none.
+func trimFWS(s string) string {
+	if s == "" || s[0] > ' ' && s[len(s)-1] > ' ' {
+		return s
+	}
+	return strings.Trim(s, " \t\r\n")
+}
 
 // stripComments removes comments in parentheses from before and behind a value (RFC 5322 3.2.2). Nesting is bounded by
 // the length of the value.

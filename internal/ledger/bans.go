@@ -146,12 +146,14 @@ func (q *queue) Pop() any {
 }
 
 // get returns an entry, or nil.
-func (s *entries) get(i id) *entry {
-	p, ok := s.table.Get(i.network)
-	if !ok {
-		return nil
+func (s *entries) get(i id) *entry { return s.of(i.network)[i.class] }
+
+// of returns the entries of a network.
+func (s *entries) of(network netip.Prefix) (all [classes]*entry) {
+	if p, ok := s.table.Get(network); ok {
+		all = p.of
 	}
-	return p.of[i.class]
+	return all
 }
 
 // put adds an entry, in place of one with the same id.
@@ -238,9 +240,9 @@ var (
 	errFullBans    = errors.New("an administrator has banned 65,536 networks, which is the most: unban one first")
 )
 
-// standing returns what is in force for an address.
-func (s *entries) standing(a netip.Addr, at time.Time) (found Standing) {
-	for p, _ := s.table.Lookup(a); p != nil; p = p.around {
+// standing returns what is in force for an address whose smallest network is this one.
+func (p *place) standing(at time.Time) (found Standing) {
+	for ; p != nil; p = p.around {
 		found.Enforced = stronger(stronger(found.Enforced, p.of[enforced], at), p.of[banned], at)
 		found.Observed = stronger(found.Observed, p.of[observed], at)
 		if e := p.of[allowed]; e != nil && !e.over(at) && found.Allowed == nil {

@@ -33,6 +33,13 @@ func canonical(p netip.Prefix) (netip.Prefix, error) {
 
 // printable returns a text as one line that can be printed, of so many octets at most.
 func printable(text string, most int) string {
+	plain := 0
+	for plain < len(text) && text[plain] >= ' ' && text[plain] <= '~' {
+		plain++
+	}
+	if plain == len(text) && plain <= most { // nearly always: what we wrote ourselves
+		return text
+	}
 	var b strings.Builder
 	for _, r := range text {
 		if !strconv.IsPrint(r) || r == utf8.RuneError {

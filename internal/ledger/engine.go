@@ -105,11 +105,12 @@ func (e *Engine) Standing(_ context.Context, a netip.Addr) (Standing, error) {
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if !e.entries.table.Contains(a) {
+	p, ok := e.entries.table.Lookup(a)
+	if !ok {
 		return Standing{}, nil
 	}
 	now, ahead := e.clock.both()
-	s := e.entries.standing(a, now)
+	s := p.standing(now)
 	if s != (Standing{}) {
 		s.move(ahead)
 	}
@@ -151,9 +152,9 @@ func (e *Engine) Offend(ctx context.Context, o Offence) (Ban, bool, error) {
 	}
 	e.mu.Lock()
 	now := e.sweep()
-	of := id{c, p}
-	last := e.entries.get(of)
-	for _, in := range []*entry{e.entries.get(id{banned, p}), last} {
+	of := e.entries.of(p)
+	last := of[c]
+	for _, in := range []*entry{of[banned], last} {
 		if in != nil && !in.over(now) && (in.class == c || o.Enforced) {
 			b := *in.ban
 			e.mu.Unlock()
