@@ -108,7 +108,10 @@ var compressions = [...]struct{ start, name string }{{"\xfd7zXZ\x00", "xz"}, {"\
 // plain undoes compression by gzip, which it finds by the first octets and not by the name.
 func plain(r io.Reader) (io.Reader, error) {
 	b := bufio.NewReaderSize(r, chunkSize)
-	start, _ := b.Peek(6)
+	start, err := b.Peek(6)
+	if errors.Is(err, io.EOF) { // that is all: who reads on would wait for another end, where somebody types
+		b = bufio.NewReader(bytes.NewReader(start))
+	}
 	for _, c := range compressions {
 		if bytes.HasPrefix(start, []byte(c.start)) {
 			return nil, fmt.Errorf("compressed by %s, and only gzip is undone: unpack it first, or pipe it in by %s -dc", c.name, c.name)

@@ -42,6 +42,42 @@ func file(t *testing.T, dir, name string, text []byte) mainlog.Input {
 	return mainlog.File(path)
 }
 
+// typed is what somebody types who says once that it is all: whoever reads on waits for him.
+type typed struct {
+	*strings.Reader
+	ends int
+}
+
+func (t *typed) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	if err != nil {
+		t.ends++
+	}
+	return n, err
+}
+
+func TestTheEndOfAnInputIsReadOnce(t *testing.T) {
+	entry := "2026-11-20 10:00:00 Start queue run: pid=1\n"
+	for _, c := range []struct {
+		name, text string
+		events     int
+	}{
+		{"nothing", "", 0}, {"less than tells what it is", "abc\n", 0}, {"a mark of UTF-8 alone", "\ufeff", 0}, {"the start of gzip", "\x1f\x8b", 0},
+		{"an entry", entry, 1}, {"an entry behind a mark of UTF-8", "\ufeff" + entry, 1}, {"an entry, compressed", string(zip(t, entry)), 1},
+	} {
+		in := &typed{Reader: strings.NewReader(c.text)}
+		r := mainlog.NewReader([]mainlog.Input{mainlog.Stream("-", in)}, mainlog.Options{})
+		events := 0
+		for _, err := r.Next(); err == nil; _, err = r.Next() {
+			events++
+		}
+		r.Close()
+		if events != c.events || in.ends != 1 {
+			t.Errorf("%s: %d events, and its end was read %d times", c.name, events, in.ends)
+		}
+	}
+}
+
 // setOf is what the parts of a set have in common.
 var setOf = regexp.MustCompile(`^[a-z_]*[.-]`)
 
