@@ -27,6 +27,11 @@ func configCommand() *cobra.Command {
 		},
 		&cobra.Command{
 			Use: "check FILE", Short: "tell every mistake of a configuration, with line and column", Args: cobra.ExactArgs(1),
+			Long: `Tell every mistake of a configuration, with line and column: keys that there are not, values out of range, lists that have
+died, users and groups that this machine does not have. Nothing is changed, and no daemon is asked.
+
+The exit code is 0 if there is no mistake, 78 if there is one, or no such file, and 77 if it may not be read: that of serve, which
+would not start by it.`,
 			Example: "  eximpolicyd config check /etc/eximpolicyd/eximpolicyd.toml && systemctl reload eximpolicyd",
 			RunE: func(cmd *cobra.Command, args []string) error {
 				c, err := load(args[0])

@@ -35,7 +35,8 @@ the answer. It is judged once more for that, with what was known then and the co
 The id stands in every refusal, (helo.H3 1xWDejTdYC), and in every line of the log. The last 2,048 decisions of those that
 the log tells of at info are kept, in at most 16 MB, and across restarts where the memory is saved.
 
---json prints the same; its inputs can be judged by other rules: explain --json ID | jq -c .inputs | eximpolicyd check --jsonl -
+--json prints the same; its inputs can be judged by other rules:
+    eximpolicyd explain --json ID | jq -c .inputs | eximpolicyd check --jsonl -
 
 The exit code is 1 if the decision is not kept.`,
 		Example: `  eximpolicyd explain 1xWDejTdYC

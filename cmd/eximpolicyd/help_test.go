@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -47,4 +48,26 @@ func TestHelpKeepsListsAndWhatIsToBeTyped(t *testing.T) {
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
+}
+
+func TestHelpListsEveryCommandUnderATitleAndNamesNoTypeOfGo(t *testing.T) {
+	root := command()
+	var all func(cmd *cobra.Command)
+	all = func(cmd *cobra.Command) {
+		var b strings.Builder
+		cmd.SetOut(&b)
+		cmd.InitDefaultHelpCmd()
+		printHelp(cmd, nil)
+		text := b.String()
+		if strings.Contains(text, "Additional Commands") {
+			t.Errorf("%s has commands under no title", cmd.CommandPath())
+		}
+		if found := regexp.MustCompile(`(?m)^ +(-\w, )?--[a-z-]+ (int|duration|string\w*|uint\w*) .*`).FindAllString(text, -1); len(found) > 0 {
+			t.Errorf("%s: %s", cmd.CommandPath(), strings.Join(found, "\n"))
+		}
+		for _, sub := range cmd.Commands() {
+			all(sub)
+		}
+	}
+	all(root)
 }

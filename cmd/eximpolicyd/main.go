@@ -108,10 +108,10 @@ func command() *cobra.Command {
 		}
 		root.AddCommand(g.commands...)
 	}
-	root.SetHelpCommandGroupID("Besides:")
 	root.SetVersionTemplate("{{.Version}}\n")
 	completeFiles(root)
 	inOurWords(root)
+	root.SetHelpCommandGroupID("Besides:") // of the command that inOurWords has set
 	root.SetHelpFunc(printHelp)
 	return root
 }

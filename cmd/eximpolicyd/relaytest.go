@@ -71,7 +71,7 @@ proves nothing: the server does not talk to us, refuses everything, or lets this
 	f.StringVar(&r.from, "from", "relaytest@www.example.net", "`ADDRESS` of a stranger, which stands a check of senders")
 	f.StringVar(&r.victim, "victim", "relaytest@www.example.org", "`ADDRESS` elsewhere, to relay to")
 	f.StringVar(&r.deliver, "deliver", "", "really send, to this `ADDRESS` of yours elsewhere")
-	f.DurationVar(&r.pace, "pace", time.Second, "from one connection to the next; below 1s on loopback only")
+	f.DurationVar(&r.pace, "pace", time.Second, "`DURATION` from one connection to the next; below 1s on loopback only")
 	f.BoolVar(&r.mine, "i-own-this", false, "HOST is yours, although it is not this machine")
 	f.BoolVar(&r.noTLS, "no-tls", false, "do not use STARTTLS")
 	f.BoolVar(&r.json, "json", false, "print a JSON object")

@@ -72,8 +72,8 @@ of his choosing.`,
 	f.StringVar(&r.user, "user", "", "`NAME:PASSWORD` of a user who may log in")
 	f.StringArrayVar(&r.relay, "relay-host", nil, "`NETWORK` that may relay, as Exim's relay_from_hosts; may be repeated")
 	f.StringVar(&r.client, "client", "", "`ADDRESS` that a client on loopback counts as if no PROXY header says another")
-	f.IntVar(&r.port, "port", 25, "port that clients count as having connected to; 0 is the real one")
-	f.DurationVar(&r.proxyWait, "proxy-wait", 300*time.Millisecond, "how long a client on loopback may take to begin with a PROXY header; 0: none")
+	f.IntVar(&r.port, "port", 25, "`PORT` that clients count as having connected to; 0 is the real one")
+	f.DurationVar(&r.proxyWait, "proxy-wait", 300*time.Millisecond, "`DURATION` that a client on loopback may take to begin with a PROXY header; 0: none")
 	return cmd
 }
 

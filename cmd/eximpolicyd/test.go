@@ -38,15 +38,17 @@ func testCommand() *cobra.Command {
 (eximpolicyd-scenario(5)). What decides is what decides in serve; nothing is sent to a daemon or to a DNS server,
 nothing is remembered, and time passes as the text says.
 
-    -- config --                      the configuration of the cases below; -- dns -- what the DNS answers
-    -- case a guesser --              a session begins, and what is remembered is empty
-    > RCPT TO:<b@example.org> unknown what the client says, and what Exim finds
-    < defer 451 4.7.1 rule=ban        what Exim must be told; only what is written is compared
-    ! would=deny score=3.0            what must be found
-    @ +1h                             time passes; @ reconnect
+    -- config --                       the configuration of the cases below
+    -- dns --                          what the DNS answers
+    -- case a guesser --               a session begins, and what is remembered is empty
+    > RCPT TO:<b@example.org> unknown  what the client says, and what Exim finds
+    < defer 451 4.7.1 rule=ban         what Exim must be told; only what is written is compared
+    ! would=deny score=3.0             what must be found
+    @ +1h                              time passes
+    @ reconnect                        the client connects again
 
-A FILE that is - is what comes in. The exit code is 0 if everything came back as written, 1 if something did not, and 65 if
-a file is none: then nothing of any file is played.`,
+A FILE that is - is what comes in. The exit code is 0 if everything came back as written, 1 if something did not, 65 if
+a file is none, and 66 if one can't be read: then nothing of any file is played.`,
 		Example: `  eximpolicyd test /etc/eximpolicyd/*.scenario
   eximpolicyd test --update guesser.scenario
   eximpolicyd test --example dictionary >guesser.scenario`,

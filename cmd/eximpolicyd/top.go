@@ -64,7 +64,7 @@ last 256 decisions, in the words of explain --json; the newest first.`,
 		},
 	}
 	a.flags(cmd)
-	cmd.Flags().DurationVar(&interval, "interval", time.Second, "how long to wait between two questions")
+	cmd.Flags().DurationVar(&interval, "interval", time.Second, "`DURATION` between two questions")
 	cmd.Flags().BoolVar(&once, "once", false, "print it once, as text")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it once, as a JSON object")
 	return cmd
