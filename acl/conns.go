@@ -40,11 +40,12 @@ type conns struct {
 
 // Prover looks behind a connection. origin.Diag and /proc do it for serve.
 type Prover interface {
-	// Find returns the TCP socket of this machine with these two ends. With port 0 of the unspecified
-	// address at the far end it is the one that listens at the near end.
+	// Find returns the TCP socket of this machine with these two ends.
 	Find(local, remote netip.AddrPort) (s origin.Socket, found bool, err error)
 	// Started returns when a process started; it fails for one that is gone.
 	Started(pid int32) (uint64, error)
+	// ParentUID returns the user of a process's parent; it fails for one that is gone.
+	ParentUID(pid int32) (uint32, error)
 }
 
 type connKey struct {
@@ -132,14 +133,14 @@ func (c *conns) note(peer origin.Peer, q *policy.Request, own bool, now time.Tim
 		}
 	}
 	if opens {
-		return c.open(key, start, peer.UID, q, own, now)
+		return c.open(key, start, peer, q, own, now)
 	}
 	return c.follow(key, start, q, now)
 }
 
 // open makes an entry at CONNECT, or at HELO where Exim does not ask at CONNECT. Later is too late: a client that has
 // closed its end leaves no trace of who it was.
-func (c *conns) open(key connKey, start uint64, exim uint32, q *policy.Request, own bool, now time.Time) view {
+func (c *conns) open(key connKey, start uint64, peer origin.Peer, q *policy.Request, own bool, now time.Time) view {
 	e := &conn{start: start, seen: now, tuple: tuple{far: key.client, server: netip.AddrPortFrom(q.Server, port(q.ServerPort))}}
 	if own {
 		e.uid = owner(c.prover, e.tuple)
@@ -147,7 +148,7 @@ func (c *conns) open(key connKey, start uint64, exim uint32, q *policy.Request, 
 	if q.ProxyLocal.Addr().IsValid() {
 		e.tuple.far = q.ProxyLocal
 	}
-	e.tuple.inode = c.inode(e.tuple, exim)
+	e.tuple.inode = c.inode(e.tuple, peer)
 	c.mu.Lock()
 	first, named := c.owners[e.tuple]
 	c.mu.Unlock()
@@ -219,20 +220,21 @@ func (c *conns) forget(key connKey) {
 
 // inode returns that of Exim's own end of the connection, and 0 if it is not there. Any user can see or open connections of
 // this machine that are not Exim's, a visit of a web site, or a call to whom he wants banned: such a socket is not Exim's own
-// user's. Nor is one a client's that Exim opened to deliver mail: where that began, nobody listens.
-func (c *conns) inode(t tuple, exim uint32) uint32 {
+// user's. And he can name one that is, by which Exim delivers mail, or whose own process has not asked yet: but the Exim that
+// he starts is no child of Exim's daemon.
+func (c *conns) inode(t tuple, peer origin.Peer) uint32 {
 	if !t.server.IsValid() || t.server.Port() == 0 || t.far.Port() == 0 {
 		return 0 // exim -bh, or a local submission
 	}
 	s, found, err := c.prover.Find(t.server, t.far)
-	if err != nil || !found || !s.Live() || s.UID != exim && (s.UID != 0 || !mailPort(t.server.Port())) {
+	if err != nil || !found || !s.Live() {
 		return 0
 	}
-	anybody := netip.IPv4Unspecified()
-	if t.server.Addr().Is6() {
-		anybody = netip.IPv6Unspecified()
-	}
-	if _, found, err = c.prover.Find(t.server, netip.AddrPortFrom(anybody, 0)); err != nil || !found {
+	if s.UID == peer.UID {
+		if uid, err := c.prover.ParentUID(peer.PID); err != nil || uid != peer.UID {
+			return 0
+		}
+	} else if s.UID != 0 || !mailPort(t.server.Port()) {
 		return 0
 	}
 	return s.Inode

@@ -72,7 +72,8 @@ func TestAConnectionIsProvenByItsSocket(t *testing.T) {
 		{"one of a user of this machine", nil, func(k *kernel) {
 			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{UID: 33, Inode: 1, State: origin.Established}
 		}, false},
-		{"one by which Exim delivers mail", nil, func(k *kernel) { k.deaf = true }, false},
+		{"one of Exim's, named by an Exim that a user started", nil, func(k *kernel) { k.parents = map[int32]uint32{10: 65534} }, false},
+		{"one of Exim's, named by an Exim whose parent is gone", nil, func(k *kernel) { k.parents = map[int32]uint32{10: 0} }, false},
 		{"one that nobody holds", nil, func(k *kernel) {
 			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{State: origin.Established}
 		}, false},

@@ -162,7 +162,7 @@ type kernel struct {
 	sockets map[[2]netip.AddrPort]origin.Socket
 	started map[int32]uint64
 	broken  error
-	deaf    bool // nobody listens
+	parents map[int32]uint32 // that are not Exim's
 }
 
 // exim is a process of Exim's.
@@ -174,9 +174,6 @@ func (k *kernel) Find(local, remote netip.AddrPort) (origin.Socket, bool, error)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s, ok := k.sockets[[2]netip.AddrPort{local, remote}]
-	if remote == netip.AddrPortFrom(netip.IPv4Unspecified(), 0) {
-		s, ok = origin.Socket{State: origin.Listen}, !k.deaf
-	}
 	return s, ok && k.broken == nil, k.broken
 }
 
@@ -189,13 +186,21 @@ func (k *kernel) Started(pid int32) (uint64, error) {
 	return 0, errGone
 }
 
+func (k *kernel) ParentUID(pid int32) (uint32, error) {
+	if uid, ok := k.parents[pid]; ok {
+		return uid, nil
+	}
+	return 103, nil
+}
+
 // nowhere is a prover that believes nothing and knows every process.
 type nowhere struct{}
 
 func (nowhere) Find(_, _ netip.AddrPort) (origin.Socket, bool, error) {
 	return origin.Socket{}, false, nil
 }
-func (nowhere) Started(int32) (uint64, error) { return 1, nil }
+func (nowhere) Started(int32) (uint64, error)   { return 1, nil }
+func (nowhere) ParentUID(int32) (uint32, error) { return 103, nil }
 
 // everywhere is a prover that believes everything.
 type everywhere struct{ nowhere }

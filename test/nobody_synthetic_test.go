@@ -254,3 +254,27 @@ func TestAConnectionThatIsNoConnectionOfEximsIsSynthetic(t *testing.T) {
 		t.Errorf("%d lines", len(lines))
 	}
 }
+
+// A proxy may open a connection and say nothing yet: until its line of the PROXY protocol comes, Exim does not ask.
+func TestAConnectionThatEximHasNotAskedAboutYetIsNobodyElses(t *testing.T) {
+	t.Parallel()
+	s := started(t, rig.Config{Flavour: "stock"})
+	d := daemon(t, s, enforcing("lenient"))
+	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(rig.ProxyFrom)}}).Dial("tcp4", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	proxy := conn.LocalAddr().(*net.TCPAddr).AddrPort()
+	talk := "PROXY TCP4 198.51.100.66 192.0.2.25 41000 25|EHLO localhost|MAIL FROM:<x@example.org>|RCPT TO:<alice@" + rig.Domain + ">|QUIT"
+	out, err := s.As("nobody", "/tmp", "", "/usr/bin/php", "-r", throughProxy, "--", talk,
+		"/usr/sbin/exim4", "-oMi", s.Addr()[:strings.LastIndexByte(s.Addr(), ':')]+"."+s.Addr()[strings.LastIndexByte(s.Addr(), ':')+1:], "-bh", dotted(proxy))
+	if err != nil || !strings.Contains(out, "221 ") {
+		t.Fatalf("%v %s", err, out)
+	}
+	for _, l := range linesOf(t, d, "QUIT", ofClient("198.51.100.66")) {
+		if !l.Synthetic {
+			t.Errorf("at %s: %+v", l.Stage, l)
+		}
+	}
+}

@@ -88,9 +88,6 @@ func (d *Diag) try() error {
 // is remote. To see whose a connection from this host is, local is the client's end; to see that a connection is
 // real, local is the server's. v4-mapped addresses are taken as IPv4.
 //
-// With port 0 of the unspecified address as remote it asks for the socket that a new connection to local would reach: one
-// that listens there, be it at every address.
-//
 // That there is no such socket is found = false and no error. An error means that it is not known: the system
 // refused, the answer was not understood, or 250 ms were over. Whatever is not a Live socket is unknown, hence
 // untrusted.
@@ -193,9 +190,6 @@ func ask(c *netlink.Conn, local, remote netip.AddrPort) (s Socket, found bool, e
 	s, l, r, err := answer(answers[0].Data)
 	if err != nil {
 		return s, false, err
-	}
-	if remote.Addr().IsUnspecified() && remote.Port() == 0 {
-		return s, s.State == Listen && l.Port() == local.Port(), nil
 	}
 	return s, l == local && r == remote, nil
 }

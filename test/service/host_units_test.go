@@ -57,7 +57,8 @@ func TestTheUnitsWorkUnderSystemd(t *testing.T) {
 		}
 	})
 	t.Run("Exim may ask and its connection is proven", func(t *testing.T) {
-		real, invented, _ := strings.Cut(h.must("setpriv", "--reuid=Debian-exim", "--regid=Debian-exim", "--clear-groups", "env", callerVar+"="+policySocket, "/caller"), "\n")
+		real, invented, _ := strings.Cut(h.must("setpriv", "--reuid=Debian-exim", "--regid=Debian-exim", "--clear-groups", "env", callerVar+"="+policySocket,
+			"sh", "-c", "/caller; exit $?"), "\n") // sh is the parent, which must be Exim's
 		if !strings.HasPrefix(real, "action=dunno id=") || strings.Contains(real, "synthetic") || !strings.Contains(invented, "synthetic=1") {
 			t.Errorf("of a real connection %q, of one made up %q", real, invented)
 		}
