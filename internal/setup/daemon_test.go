@@ -1,13 +1,13 @@
 package setup
 
 import (
+	"bufio"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A shell that begins anew at the second signal is an Exim that has missed the first one.
@@ -20,19 +20,22 @@ func TestAnEximThatMissedItsSignalIsToldAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	pidFile := filepath.Join(t.TempDir(), "exim.pid")
-	wait := "echo $$ >" + pidFile + ".new; mv " + pidFile + ".new " + pidFile + "; while :; do sleep 0.05; done"
-	anew := exec.Command(shell, "-c", `trap 'n=$((n + 1)); [ $n -lt 2 ] || exec "$0" -c "while :; do sleep 0.05; done"' HUP; `+wait, shell)
+	anew := exec.Command(shell, "-c", `trap 'n=$((n + 1)); [ $n -lt 2 ] || exec "$0" -c "while :; do sleep 0.05; done"' HUP
+echo ready; while :; do sleep 0.05; done`, shell)
+	out, err := anew.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := anew.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer anew.Wait() // with the error of what was killed
 	defer anew.Process.Kill()
-	for {
-		text, err := os.ReadFile(pidFile)
-		if err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(anew.Process.Pid) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatal(line, err)
+	}
+	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(anew.Process.Pid)), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	var said []string
 	s := &Setup{exim: shell, options: map[string]string{"pid_file_path": pidFile}, o: Options{Reload: true, Say: func(line string) { said = append(said, line) }}}
