@@ -26,7 +26,7 @@ type explaining struct {
 func explainCommand() *cobra.Command {
 	e := &explaining{}
 	cmd := &cobra.Command{
-		Use:   "explain ID",
+		Use:   "explain ID|--last [N]",
 		Short: "say why something was decided, and what would have changed it",
 		Long: `Show everything about one decision of the running daemon: what Exim said, which class of clients that was, each rule with
 what it found, what the DNS answered, which server, and for how long that holds, what was counted, and what would have changed
