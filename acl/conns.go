@@ -44,8 +44,8 @@ type Prover interface {
 	Find(local, remote netip.AddrPort) (s origin.Socket, found bool, err error)
 	// Started returns when a process started; it fails for one that is gone.
 	Started(pid int32) (uint64, error)
-	// ParentUID returns the user of a process's parent; it fails for one that is gone.
-	ParentUID(pid int32) (uint32, error)
+	// Forked reports whether a process goes on with its parent's program; it fails for one that is gone.
+	Forked(pid int32) (bool, error)
 }
 
 type connKey struct {
@@ -220,8 +220,9 @@ func (c *conns) forget(key connKey) {
 
 // inode returns that of Exim's own end of the connection, and 0 if it is not there. Any user can see or open connections of
 // this machine that are not Exim's, a visit of a web site, or a call to whom he wants banned: such a socket is not Exim's own
-// user's. And he can name one that is, by which Exim delivers mail, or whose own process has not asked yet: but the Exim that
-// he starts is no child of Exim's daemon.
+// user's. And he can name one that is, by which Exim delivers mail, or whose own process has not asked yet: but he does so by an
+// Exim that he starts, and Exim's daemon forks and starts none. Of whom that is a child says nothing: what started it may have
+// become an Exim meanwhile.
 func (c *conns) inode(t tuple, peer origin.Peer) uint32 {
 	if !t.server.IsValid() || t.server.Port() == 0 || t.far.Port() == 0 {
 		return 0 // exim -bh, or a local submission
@@ -231,7 +232,7 @@ func (c *conns) inode(t tuple, peer origin.Peer) uint32 {
 		return 0
 	}
 	if s.UID == peer.UID {
-		if uid, err := c.prover.ParentUID(peer.PID); err != nil || uid != peer.UID {
+		if forked, err := c.prover.Forked(peer.PID); err != nil || !forked {
 			return 0
 		}
 	} else if s.UID != 0 || !mailPort(t.server.Port()) {

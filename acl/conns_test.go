@@ -72,8 +72,7 @@ func TestAConnectionIsProvenByItsSocket(t *testing.T) {
 		{"one of a user of this machine", nil, func(k *kernel) {
 			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{UID: 33, Inode: 1, State: origin.Established}
 		}, false},
-		{"one of Exim's, named by an Exim that a user started", nil, func(k *kernel) { k.parents = map[int32]uint32{10: 65534} }, false},
-		{"one of Exim's, named by an Exim whose parent is gone", nil, func(k *kernel) { k.parents = map[int32]uint32{10: 0} }, false},
+		{"one of Exim's, named by an Exim that a user started", nil, func(k *kernel) { k.exec = map[int32]bool{10: true} }, false},
 		{"one that nobody holds", nil, func(k *kernel) {
 			k.sockets[[2]netip.AddrPort{serverEnd, clientEnd}] = origin.Socket{State: origin.Established}
 		}, false},

@@ -93,9 +93,9 @@
 // nor who the user is. Any local user can make Exim ask about addresses of his choosing (exim -bh, -oMi). Therefore:
 //
 // A connection is proven at CONNECT: the kernel must know Exim's own end of it, by an exact sock_diag query, as a socket of
-// the peer's user, whose parent process is that user's too: Exim's daemon (or as root's, at ports 25, 465 and 587: inetd's);
-// and no other living process may have named it before, that very socket: ports are used again. What is not proven is
-// judged, marked synthetic=1, and leaves no memory.
+// the peer's user, and the peer as a process that was forked and not started: by Exim's daemon (or the socket as root's, at
+// ports 25, 465 and 587: inetd's); and no other living process may have named it before, that very socket: ports are used
+// again. What is not proven is judged, marked synthetic=1, and leaves no memory.
 //
 // The user behind a connection from this machine is the owner of the client's socket, taken at CONNECT: later the
 // client may have closed it, and the kernel then says root. The user of a local submission is uid.

@@ -162,7 +162,7 @@ type kernel struct {
 	sockets map[[2]netip.AddrPort]origin.Socket
 	started map[int32]uint64
 	broken  error
-	parents map[int32]uint32 // that are not Exim's
+	exec    map[int32]bool // those that were started, and not forked
 }
 
 // exim is a process of Exim's.
@@ -186,11 +186,11 @@ func (k *kernel) Started(pid int32) (uint64, error) {
 	return 0, errGone
 }
 
-func (k *kernel) ParentUID(pid int32) (uint32, error) {
-	if uid, ok := k.parents[pid]; ok {
-		return uid, nil
+func (k *kernel) Forked(pid int32) (bool, error) {
+	if _, ok := k.started[pid]; !ok {
+		return true, errGone
 	}
-	return 103, nil
+	return !k.exec[pid], nil
 }
 
 // nowhere is a prover that believes nothing and knows every process.
@@ -199,8 +199,8 @@ type nowhere struct{}
 func (nowhere) Find(_, _ netip.AddrPort) (origin.Socket, bool, error) {
 	return origin.Socket{}, false, nil
 }
-func (nowhere) Started(int32) (uint64, error)   { return 1, nil }
-func (nowhere) ParentUID(int32) (uint32, error) { return 103, nil }
+func (nowhere) Started(int32) (uint64, error) { return 1, nil }
+func (nowhere) Forked(int32) (bool, error)    { return true, nil }
 
 // everywhere is a prover that believes everything.
 type everywhere struct{ nowhere }

@@ -255,26 +255,46 @@ func TestAConnectionThatIsNoConnectionOfEximsIsSynthetic(t *testing.T) {
 	}
 }
 
+// belowAnExim is a shell program that does what throughProxy does, in a child of an Exim of its user's: PHP starts exim4 -bh
+// by a shell that waits until PHP itself has become exim4 -bs, and so has Exim's uid.
+const belowAnExim = `
+d=$(mktemp -d) && mkfifo $d/in $d/out || exit
+php -r '
+$pair = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
+$shell = "while [ \$(stat -c %U /proc/\$PPID) != Debian-exim ]; do :; done; exec \"\$@\"";
+proc_open(array_merge(["sh", "-c", $shell, "sh"], array_slice($argv, 3)), [0 => $pair[1], 1 => ["file", $argv[1], "w"], 2 => ["file", "/dev/null", "w"]], $pipes);
+foreach (explode("|", $argv[2]) as $line) { fwrite($pair[0], "$line\r\n"); }
+pcntl_exec("/usr/sbin/exim4", ["-bs"]);' -- $d/out "$@" 0<>$d/in >/dev/null &
+cat $d/out
+echo QUIT >$d/in
+wait`
+
 // A proxy may open a connection and say nothing yet: until its line of the PROXY protocol comes, Exim does not ask.
 func TestAConnectionThatEximHasNotAskedAboutYetIsNobodyElses(t *testing.T) {
-	t.Parallel()
-	s := started(t, rig.Config{Flavour: "stock"})
-	d := daemon(t, s, enforcing("lenient"))
-	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(rig.ProxyFrom)}}).Dial("tcp4", s.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	proxy := conn.LocalAddr().(*net.TCPAddr).AddrPort()
-	talk := "PROXY TCP4 198.51.100.66 192.0.2.25 41000 25|EHLO localhost|MAIL FROM:<x@example.org>|RCPT TO:<alice@" + rig.Domain + ">|QUIT"
-	out, err := s.As("nobody", "/tmp", "", "/usr/bin/php", "-r", throughProxy, "--", talk,
-		"/usr/sbin/exim4", "-oMi", s.Addr()[:strings.LastIndexByte(s.Addr(), ':')]+"."+s.Addr()[strings.LastIndexByte(s.Addr(), ':')+1:], "-bh", dotted(proxy))
-	if err != nil || !strings.Contains(out, "221 ") {
-		t.Fatalf("%v %s", err, out)
-	}
-	for _, l := range linesOf(t, d, "QUIT", ofClient("198.51.100.66")) {
-		if !l.Synthetic {
-			t.Errorf("at %s: %+v", l.Stage, l)
-		}
+	for name, program := range map[string][]string{
+		"a child of a user's program": {"/usr/bin/php", "-r", throughProxy, "--"},
+		"a child of a user's Exim":    {"bash", "-c", belowAnExim, "bash"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := started(t, rig.Config{Flavour: "stock"})
+			d := daemon(t, s, enforcing("lenient"))
+			conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(rig.ProxyFrom)}}).Dial("tcp4", s.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			proxy := conn.LocalAddr().(*net.TCPAddr).AddrPort()
+			talk := "PROXY TCP4 198.51.100.66 192.0.2.25 41000 25|EHLO localhost|MAIL FROM:<x@example.org>|RCPT TO:<alice@" + rig.Domain + ">|QUIT"
+			out, err := s.As("nobody", "/tmp", "", append(program, talk, "/usr/sbin/exim4", "-oMi", dotted(netip.MustParseAddrPort(s.Addr())), "-bh", dotted(proxy))...)
+			if err != nil || !strings.Contains(out, "221 ") {
+				t.Fatalf("%v %s", err, out)
+			}
+			for _, l := range linesOf(t, d, "QUIT", ofClient("198.51.100.66")) {
+				if !l.Synthetic {
+					t.Errorf("at %s: %+v", l.Stage, l)
+				}
+			}
+		})
 	}
 }

@@ -283,8 +283,8 @@ func newProver(log *slog.Logger) prover {
 // Started returns when a process started.
 func (prover) Started(pid int32) (uint64, error) { return origin.Started(pid) }
 
-// ParentUID returns the user of a process's parent.
-func (prover) ParentUID(pid int32) (uint32, error) { return origin.ParentUID(pid) }
+// Forked reports whether a process goes on with its parent's program.
+func (prover) Forked(pid int32) (bool, error) { return origin.Forked(pid) }
 
 // greet tells an operator who starts the daemon by hand what he has.
 func (s *server) greet(out io.Writer, c *config.Config, d *acl.Decider) {

@@ -14,9 +14,15 @@ import (
 // nine numbers of 32 bits (11 octets each), ten of 64 bits (20 each), and a blank behind each of the 22: below 400.
 const statSize = 512
 
-// startField is the place of starttime (proc_pid_stat(5): field 22) counted from the state (field 3), the first
-// field behind the process's name.
-const startField = 22 - 3
+// Places of flags and starttime (proc_pid_stat(5): fields 9 and 22) counted from the state (field 3), the first field
+// behind the process's name.
+const (
+	flagsField = 9 - 3
+	startField = 22 - 3
+)
+
+// forkNoExec is the flag of a process that has not called exec(2) since fork(2) made it (PF_FORKNOEXEC of linux/sched.h).
+const forkNoExec = 0x40
 
 var errStat = errors.New("/proc/PID/stat is not understood")
 
@@ -25,7 +31,17 @@ var errStat = errors.New("/proc/PID/stat is not understood")
 //
 // A process that is gone is an error that is [os.ErrNotExist], and so is one that /proc hides from us (mounted with
 // hidepid=2; ProtectProc=invisible of systemd.exec(5)). Three system calls, no waiting. Safe for concurrent use.
-func Started(pid int32) (uint64, error) {
+func Started(pid int32) (uint64, error) { return statField(pid, startField) }
+
+// Forked reports whether a process goes on with the program of the one that forked it. One that a user has started, and be
+// it setuid, is not forked, whatever his other processes do. Errors and costs are those of [Started].
+func Forked(pid int32) (bool, error) {
+	flags, err := statField(pid, flagsField)
+	return flags&forkNoExec != 0, err
+}
+
+// statField reads one number of /proc/PID/stat.
+func statField(pid int32, field int) (uint64, error) {
 	if pid <= 0 {
 		return 0, fmt.Errorf("process %d: %w", pid, os.ErrNotExist)
 	}
@@ -40,23 +56,26 @@ func Started(pid int32) (uint64, error) {
 	case err != nil:
 		return 0, fmt.Errorf("process %d: %w", pid, err)
 	}
-	start, ok := startOf(buf[:n])
+	value, ok := fieldOf(buf[:n], field)
 	if !ok {
 		return 0, fmt.Errorf("process %d: %w", pid, errStat)
 	}
-	return start, nil
+	return value, nil
 }
 
-// startOf returns starttime from the text of a /proc/PID/stat. The name in brackets is whatever the process wishes,
+// startOf returns starttime from the text of a /proc/PID/stat.
+func startOf(stat []byte) (start uint64, ok bool) { return fieldOf(stat, startField) }
+
+// fieldOf returns a number from the text of a /proc/PID/stat. The name in brackets is whatever the process wishes,
 // brackets, blanks and line feeds included, and it is not quoted; but behind it there are only numbers and one
 // letter, so the last closing bracket is where the name ends.
-func startOf(stat []byte) (start uint64, ok bool) {
+func fieldOf(stat []byte, field int) (value uint64, ok bool) {
 	name := bytes.LastIndexByte(stat, ')')
 	if name < 0 || name+2 > len(stat) {
 		return 0, false
 	}
 	rest := stat[name+2:]
-	for range startField {
+	for range field {
 		blank := bytes.IndexByte(rest, ' ')
 		if blank < 0 {
 			return 0, false
@@ -67,8 +86,8 @@ func startOf(stat []byte) (start uint64, ok bool) {
 	if end < 0 {
 		return 0, false
 	}
-	start, err := strconv.ParseUint(string(rest[:end]), 10, 64)
-	return start, err == nil
+	value, err := strconv.ParseUint(string(rest[:end]), 10, 64)
+	return value, err == nil
 }
 
 // readOnce reads what one read(2) of the file gives. A file of /proc is made whole at the first read, so a second

@@ -112,6 +112,38 @@ func TestStartedOfNoProcess(t *testing.T) {
 	}
 }
 
+// A shell forks a part of itself, which starts nothing.
+func TestAProcessThatWasStartedIsNotForked(t *testing.T) {
+	cmd := exec.Command("bash", "-c", `(echo $BASHPID; read); exit 0`)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var part int32
+	if _, err := fmt.Fscanln(out, &part); err != nil {
+		t.Fatal(err)
+	}
+	whole := int32(cmd.Process.Pid)
+	for pid, want := range map[int32]bool{part: true, whole: false} {
+		if got, err := Forked(pid); got != want || err != nil {
+			t.Errorf("process %d: %t, %v; want %t", pid, got, err, want)
+		}
+	}
+	if err := errors.Join(in.Close(), cmd.Wait()); err != nil || part == whole {
+		t.Error(part, whole, err)
+	}
+	if got, err := Forked(whole); got || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("of a process that is gone: %t, %v", got, err)
+	}
+}
+
 func TestStatThatIsNotOne(t *testing.T) {
 	for _, stat := range []string{
 		"", ")", "1 (a)", "1 (a) ", "1 (a) S", "1 (a) S 1 2 3",

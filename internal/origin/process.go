@@ -132,34 +132,6 @@ func (p *Process) status(text []byte) bool {
 	return false
 }
 
-// ParentUID returns the real uid of a process's parent. A process that is gone is an error that is [os.ErrNotExist]. Six
-// system calls, no waiting. Safe for concurrent use.
-func ParentUID(pid int32) (uint32, error) {
-	child, err := statusOf(pid)
-	if err != nil {
-		return NoUID, err
-	}
-	parent, err := statusOf(child.Parent)
-	return parent.UID, err
-}
-
-// statusOf reads only what /proc/PID/status has.
-func statusOf(pid int32) (Process, error) {
-	p := Process{PID: pid, UID: NoUID}
-	var buf [maxStatus]byte
-	n, err := readOnce("/proc/"+strconv.Itoa(int(pid))+"/status", buf[:])
-	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
-		err = os.ErrNotExist
-	case err == nil && !p.status(buf[:n]):
-		err = errStatus
-	}
-	if err != nil {
-		return Process{PID: pid, UID: NoUID}, fmt.Errorf("process %d: %w", pid, err)
-	}
-	return p, nil
-}
-
 // split cuts what /proc/PID/cmdline holds into arguments, each of which ends in a NUL unless the process wrote over it.
 func split(text []byte) (args []string, cut bool) {
 	if len(text) > maxArgs {

@@ -214,22 +214,3 @@ func shell(t *testing.T, dir string, uid int, args ...string) (string, int32) {
 	}
 	return c.Path, int32(c.Process.Pid)
 }
-
-func TestTheUserOfAParentIsKnown(t *testing.T) {
-	child := exec.Command("sleep", "600")
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if uid, err := ParentUID(int32(child.Process.Pid)); err != nil || uid != uint32(os.Getuid()) {
-		t.Errorf("of a child of ours: %d, %v", uid, err)
-	}
-	if err := child.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = child.Wait() // it was killed
-	for _, pid := range []int32{int32(child.Process.Pid), 0, -1, 1} {
-		if uid, err := ParentUID(pid); !errors.Is(err, os.ErrNotExist) || uid != NoUID {
-			t.Errorf("of process %d, which is gone or has no parent: %d, %v", pid, uid, err)
-		}
-	}
-}

@@ -162,5 +162,5 @@ type unasked struct{}
 func (unasked) Find(_, _ netip.AddrPort) (s origin.Socket, found bool, err error) {
 	return s, false, nil
 }
-func (unasked) Started(int32) (uint64, error)   { return 1, nil }
-func (unasked) ParentUID(int32) (uint32, error) { return 0, nil }
+func (unasked) Started(int32) (uint64, error) { return 1, nil }
+func (unasked) Forked(int32) (bool, error)    { return true, nil }

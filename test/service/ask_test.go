@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,43 +54,22 @@ func hear(c *net.UnixConn, action string) error {
 	return nil
 }
 
-// call has a client at the other end of a real connection, and asks about it, and then about one that is made up. It
-// prints both replies.
-func call(socket string) error {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp4", l.Addr().String())
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	server, err := l.Accept()
-	if err != nil {
-		return err
-	}
-	defer server.Close()
-	at := server.LocalAddr().(*net.TCPAddr)
-	for _, from := range []*net.TCPAddr{server.RemoteAddr().(*net.TCPAddr), {IP: net.IPv4(203, 0, 113, 7), Port: 4321}} {
-		c, err := dial(socket)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		if _, err := c.Write(acl.AppendRequest(nil, []acl.Pair{
-			{Name: "protocol_state", Value: "CONNECT"},
-			{Name: "client_address", Value: from.IP.String()}, {Name: "client_port", Value: strconv.Itoa(from.Port)},
-			{Name: "server_address", Value: at.IP.String()}, {Name: "server_port", Value: strconv.Itoa(at.Port)},
-		})); err != nil {
-			return err
-		}
-		reply, err := io.ReadAll(c)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%s", reply)
-	}
-	return nil
+// caller is a Perl program that has a client at the other end of a real connection. It asks at a socket about it by a fork of
+// its own, as Exim's daemon does; by that about one that is made up; and about the real one itself, which a user started. It
+// prints the replies.
+const caller = `
+use IO::Socket::INET; use IO::Socket::UNIX;
+my $listening = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1) or die "$!\n";
+my $client = IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $listening->sockport) or die "$!\n";
+my $server = $listening->accept;
+$| = 1;
+sub ask {
+	my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "$!\n";
+	print $s qq(request=exim_acl\nv=1\nprotocol_state=CONNECT\nclient_address=$_[0]\nclient_port=$_[1]\nserver_address=127.0.0.1\nserver_port=), $server->sockport, "\n\n";
+	print <$s>;
 }
+my $forked = fork // die "$!\n";
+if (!$forked) { ask("127.0.0.1", $client->sockport); ask("203.0.113.7", 4321); exit; }
+waitpid $forked, 0;
+exit 1 if $?;
+ask("127.0.0.1", $client->sockport);`
