@@ -233,7 +233,7 @@ func setRemoteCount(q *policy.Request, v string) error {
 		return nil
 	}
 	n, err := number(v, 1<<31-1)
-	q.RemoteCount = policy.Maybe[int]{Value: int(n), Known: v != "" && n >= 0 && err == nil}
+	q.RemoteCount = policy.Maybe[int]{Value: int(max(n, 0)), Known: v != "" && n >= 0 && err == nil}
 	return err
 }
 

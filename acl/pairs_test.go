@@ -49,6 +49,7 @@ func FuzzPairs(f *testing.F) {
 	f.Add([]byte(fullRequest))
 	f.Add([]byte(wire("protocol_state=HELO", "helo_name=", "client_address=::ffff:192.0.2.1", "remote_count=unknown", "msgid_present=")))
 	f.Add([]byte(wire("protocol_state=RCPT", "server_name=mx.example.org..", "primary_hostname=...")))
+	f.Add([]byte(wire("protocol_state=NOT_SMTP", "remote_count=-1", "uid=-1", "msgid_count=-1", "proxy_local_port=7")))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if q, err := ParseRequest(raw); err == nil {
 			writtenAgain(t, q)

@@ -138,6 +138,7 @@ func TestGoodRequestsAreRead(t *testing.T) {
 		{"the uid of root", head + "protocol_state=NOT_SMTP\nuid=0\n\n", func(q *policy.Request) bool { return q.UID == policy.Known(uint32(0)) }},
 		{"a uid of -1, which is not known", head + "protocol_state=NOT_SMTP\nuid=-1\n\n", func(q *policy.Request) bool { return !q.UID.Known }},
 		{"a remote_count that is not known", head + "protocol_state=NOT_SMTP\nremote_count=unknown\n\n", func(q *policy.Request) bool { return !q.RemoteCount.Known }},
+		{"a remote_count of -1, of which nothing stays", head + "protocol_state=NOT_SMTP\nremote_count=-1\n\n", func(q *policy.Request) bool { return q.RemoteCount == policy.Maybe[int]{} }},
 		{"a remote_count of 0, which is known", head + "protocol_state=NOT_SMTP\nremote_count=0\n\n", func(q *policy.Request) bool { return q.RemoteCount == policy.Known(0) }},
 		{"fields of the header", head + "protocol_state=DATA\nmsgid_present=1\nmsgid_count=0\ndate_present=0\n\n", func(q *policy.Request) bool {
 			return q.MessageID.Present == policy.Known(true) && q.MessageID.Count == policy.Known(0) && q.Date.Present == policy.Known(false)

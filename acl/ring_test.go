@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -327,6 +328,9 @@ func FuzzRing(f *testing.F) {
 		}
 		if n, damaged, err := again.Load(&b); n != min(taken, ringEntries) || damaged != 0 || err != nil {
 			t.Fatalf("%d of %d, %d damaged, %v", n, taken, damaged, err)
+		}
+		if !reflect.DeepEqual(r.Last(ringEntries), again.Last(ringEntries)) {
+			t.Fatalf("%q is not what was saved of it: %q", again.Last(ringEntries), r.Last(ringEntries))
 		}
 	})
 }
