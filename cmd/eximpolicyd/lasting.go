@@ -55,16 +55,13 @@ func (l *lasting) Set(text string) error {
 		if err != nil || unit == 0 {
 			return errors.New("write one like 90min, 24h, 7d, 1d12h or ever")
 		}
-		if n > int64(control.Most/unit) {
+		if n > int64((control.Most-total)/unit) {
 			return fmt.Errorf("the most is %dd; say ever", control.Most/(24*time.Hour))
 		}
 		total += time.Duration(n) * unit
 	}
-	switch {
-	case total <= 0:
+	if total == 0 {
 		return errors.New("that would be over at once; write one like 90min, 24h, 7d, 1d12h or ever")
-	case total > control.Most:
-		return fmt.Errorf("the most is %dd; say ever", control.Most/(24*time.Hour))
 	}
 	*l = lasting(total)
 	return nil

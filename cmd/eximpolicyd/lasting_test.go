@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ func TestHowLongSomethingLastsIsReadOrRefused(t *testing.T) {
 		{"over all numbers", "99999999999999999999d", -1},
 		{"a number that is too large for the unit", "9223372036854775807w", -1},
 		{"many parts that add up to too much", "3650d3650d", -1},
+		{"so many parts that the sum comes around", strings.Repeat("3650d", 59), -1},
 		{"a day", "24h", 24 * time.Hour},
 		{"a week", "7d", 7 * 24 * time.Hour},
 		{"two weeks", "2w", 14 * 24 * time.Hour},
@@ -44,7 +46,7 @@ func TestHowLongSomethingLastsIsReadOrRefused(t *testing.T) {
 }
 
 func FuzzLasting(f *testing.F) {
-	for _, s := range []string{"24h", "1d12h", "ever", "90min", "3650d", "0s", "1w1d"} {
+	for _, s := range []string{"24h", "1d12h", "ever", "90min", "3650d", "0s", "1w1d", "3650d1s", "00000000000000000001d1d1d"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
