@@ -153,11 +153,13 @@ func (s *Setup) reload(ctx context.Context) error {
 	defer tick.Stop()
 	var told time.Time
 	for begun := time.Now(); ; {
-		if s.isExim(strconv.Itoa(pid)) && image(strconv.Itoa(pid)) != was {
+		switch {
+		case !s.isExim(strconv.Itoa(pid)): // its number may be another's by the next time that it is told
+			return fault(Failed, "see its log, and start it", "Exim was told to reload, and has ended")
+		case image(strconv.Itoa(pid)) != was:
 			s.o.Say("Exim is reloaded")
 			return nil
-		}
-		if time.Since(begun) > reloadTime {
+		case time.Since(begun) > reloadTime:
 			return fault(Failed, "see its log", "Exim was told to reload, and has not within %s", reloadTime)
 		}
 		// A signal that comes just before Exim's poll(2), which has no end, is not seen before something else happens.

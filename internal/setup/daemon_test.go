@@ -12,6 +12,22 @@ import (
 
 // A shell that begins anew at the second signal is an Exim that has missed the first one.
 func TestAnEximThatMissedItsSignalIsToldAgain(t *testing.T) {
+	said, err := reloaded(t, `n=$((n + 1)); [ $n -lt 2 ] || exec "$0" -c "while :; do sleep 0.05; done"`)
+	if err != nil || said != "Exim is reloaded" {
+		t.Errorf("%v %q", err, said)
+	}
+}
+
+func TestAnEximThatEndsInsteadOfReloadingIsToldOnlyOnce(t *testing.T) {
+	said, err := reloaded(t, "exit")
+	if err == nil || !strings.Contains(err.Error(), "has ended") || said != "" {
+		t.Errorf("%v %q", err, said)
+	}
+}
+
+// reloaded reloads a shell that does something at SIGHUP, and returns what is said.
+func reloaded(t *testing.T, does string) (said string, err error) {
+	t.Helper()
 	shell, err := exec.LookPath("bash")
 	if err != nil {
 		t.Fatal(err)
@@ -20,8 +36,7 @@ func TestAnEximThatMissedItsSignalIsToldAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	pidFile := filepath.Join(t.TempDir(), "exim.pid")
-	anew := exec.Command(shell, "-c", `trap 'n=$((n + 1)); [ $n -lt 2 ] || exec "$0" -c "while :; do sleep 0.05; done"' HUP
-echo ready; while :; do sleep 0.05; done`, shell)
+	anew := exec.Command(shell, "-c", "trap '"+does+"' HUP\necho ready; while :; do sleep 0.05; done", shell)
 	out, err := anew.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -37,9 +52,7 @@ echo ready; while :; do sleep 0.05; done`, shell)
 	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(anew.Process.Pid)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var said []string
-	s := &Setup{exim: shell, options: map[string]string{"pid_file_path": pidFile}, o: Options{Reload: true, Say: func(line string) { said = append(said, line) }}}
-	if err := s.reload(t.Context()); err != nil || strings.Join(said, "\n") != "Exim is reloaded" {
-		t.Errorf("%v %q", err, said)
-	}
+	s := &Setup{exim: shell, options: map[string]string{"pid_file_path": pidFile}, o: Options{Reload: true, Say: func(line string) { said += line }}}
+	err = s.reload(t.Context())
+	return said, err
 }
