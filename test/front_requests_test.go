@@ -24,7 +24,7 @@ import (
 )
 
 // frontDialogues are spoken word for word. A line that is STARTTLS goes on above TLS, and one that is - ends the connection
-// without a word.
+// without a word. Where neither that nor QUIT is the last, the server ends it, and asks nobody.
 func frontDialogues() map[string][]string {
 	plain := func(user, password string) string {
 		return "AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+password))
@@ -91,9 +91,38 @@ func frontDialogues() map[string][]string {
 		"several commands ungreeted":   {"MAIL FROM:<x@a.example>\r\n" + alice, "-"},
 		"addresses that are too long": {"EHLO client.example", "MAIL FROM:<a@" + strings.Repeat("a.", 127) + "example>", "MAIL FROM:<x@a.example>",
 			"RCPT TO:<" + strings.Repeat("a", 600-len("@"+rig.Domain)) + "@" + rig.Domain + ".elsewhere.example>", "QUIT"},
-		"domains that are none":       {"EHLO client.example", "MAIL FROM:<x@a_b.example>", "MAIL FROM:<x@a..example>", "MAIL FROM:<x@a-.example>", "RCPT TO:<x@[203.0.113.7]>", "QUIT"},
-		"domains that are one":        {"EHLO client.example", "MAIL FROM:<x@1.2.3.4>", "RCPT TO:<a@b--c.example>", "RCPT TO:<a@b>", "QUIT"},
-		"letters outside ASCII":       {"EHLO client.example", "MAIL FROM:<\xc3\x89@a.example>", "RCPT TO:<\xc3\x89\xff@" + rig.Domain + ">", "RCPT TO:<x@\u212a.example>", "QUIT"},
+		"domains that are none": {"EHLO client.example", "MAIL FROM:<x@a_b.example>", "MAIL FROM:<x@a..example>", "MAIL FROM:<x@a-.example>", "RCPT TO:<x@[203.0.113.7]>", "QUIT"},
+		"domains that are one":  {"EHLO client.example", "MAIL FROM:<x@1.2.3.4>", "RCPT TO:<a@b--c.example>", "RCPT TO:<a@b>", "QUIT"},
+		"letters outside ASCII": {"EHLO client.example", "MAIL FROM:<\xc3\x89@a.example>", "RCPT TO:<\xc3\x89\xff@" + rig.Domain + ">", "RCPT TO:<x@\u212a.example>", "QUIT"},
+		"quoted senders": {"EHLO client.example", `MAIL FROM:<"a b"@a.example>`, "RSET", `MAIL FROM:<"ab"@A.example>`, "RSET", `MAIL FROM:<"a\"b\\c\d"@a.example>`, "RSET",
+			`MAIL FROM:<""@a.example>`, "RSET", `MAIL FROM:"a b"@a.example`, "RSET", `MAIL FROM:<"a@b"@a.example> SIZE=100`, "RSET", `MAIL FROM:<"a>b"@a.example>`, "RSET",
+			`MAIL FROM:<a."b c".d@a.example>`, alice, "QUIT"},
+		"quotes that do not end, and an unquoted blank": {"EHLO client.example", `MAIL FROM:<"ab@a.example>`, `MAIL FROM:<a"b"@a.example>`, "MAIL FROM:<a b@a.example>", "QUIT"},
+		"senders with a route": {"EHLO client.example", "MAIL FROM:<@a.example,@b.example:c@d.example>", "RSET", `MAIL FROM:<@a.example:"c d"@d.example>`, "RSET", "MAIL FROM:@a.example:c@d.example", "RSET",
+			"MAIL FROM:<@a.example>", "MAIL FROM:<@a.example:c>", "MAIL FROM:<@a_b.example:c@d.example>", "QUIT"},
+		"senders with comments and blanks": {"EHLO client.example", "MAIL FROM:<a(b (c) \\))@a.example>", "RSET", "MAIL FROM:<(b)a@a.example>", "RSET", "MAIL FROM:<a@a.(b)example(b)>", "RSET",
+			"MAIL FROM:(b)<a@a.example>(b)", "RSET", "MAIL FROM:< a @ a.example >", "RSET", "MAIL FROM:<(b)>", "RSET", "MAIL FROM:a@a.example (b)", "RSET", "MAIL FROM:<a(b@a.example>", "QUIT"},
+		"odd local parts": {"EHLO client.example", `MAIL FROM:<a\@b@a.example>`, "RSET", "MAIL FROM:<a..b@a.example>", "RSET", "MAIL FROM:<.a.@a.example>", "RSET", "MAIL FROM:<a%b!c@a.example>", "RSET",
+			"MAIL FROM:A a@a.example", "MAIL FROM:<a[b@a.example>", "MAIL FROM:<a\x01b@a.example>", "QUIT"},
+		"what stands around a sender": {"EHLO client.example", "MAIL FROM:A. B <a@a.example>", "RSET", "MAIL FROM:<<a@a.example>>", "MAIL FROM:<a@a.example", "MAIL FROM:a@a.example>", "QUIT"},
+		"what stands behind a sender": {"EHLO client.example", "MAIL FROM:<a@a.example> junk", "MAIL FROM:<a>", "MAIL FROM:<a@a.example.>", "MAIL FROM:", "QUIT"},
+		"senders behind HELO":         {"HELO client.example", `MAIL FROM:<"a b"@a.example>`, "RSET", `MAIL FROM:<"a b\"c"@a.example>`, "RSET", "MAIL FROM:<a@a.example> SIZE=100", "QUIT"},
+		"senders outside ASCII":       {"EHLO client.example", "MAIL FROM:<\"\xc3\x89 x\"@a.example>", "RSET", "MAIL FROM:<x@\xc3\xa9.example>", "MAIL FROM:<\xc3\xa9@a.example> SMTPUTF8", "QUIT"},
+		"quoted recipients": {"EHLO client.example", "MAIL FROM:<x@a.example>", `RCPT TO:<"A b"@` + rig.Domain + ">", `RCPT TO:<"Alice"@` + rig.Domain + ">", `RCPT TO:<"a\"b\\c\d"@` + rig.Domain + ">",
+			`RCPT TO:<al\ice@` + rig.Domain + ">", `RCPT TO:<a."b c".d@` + rig.Domain + ">", `RCPT TO:<"a@b"@` + rig.Domain + ">", `RCPT TO:<"a>b"@` + rig.Domain + ">", `RCPT TO:<""@` + rig.Domain + ">", "QUIT"},
+		"recipients with routes and comments": {"EHLO client.example", "MAIL FROM:<x@a.example>", "RCPT TO:<@a.example,@b.example:alice@" + rig.Domain + ">", `RCPT TO:<@a.example:"c d"@` + rig.Domain + ">",
+			"RCPT TO:<alice(c)@" + rig.Domain + "(c)>", "RCPT TO:(c)Alice B<alice@" + rig.Domain + ">", "RCPT TO:<al(c)ice@" + rig.Domain + ">", "QUIT"},
+		"recipients without a domain": {"EHLO client.example", "MAIL FROM:<x@a.example>", "RCPT TO:<alice>", "RCPT TO:alice", "RCPT TO:PostMaster", "RCPT TO:<a>", "RCPT TO:<b>", "RCPT TO:<c>", alice, "QUIT"},
+
+		"four commands that are none":  {"EHLO client.example", "FOO", "MAIL", "RCPT TO alice", "MAIL FROM a@a.example", "-"},
+		"four faults":                  {"EHLO client.example", "DATA", "MAIL FROM:<x@a.example", "FOO", "RCPT TO:<x@a.example>"},
+		"four faults of a login":       {"EHLO client.example", "AUTH NONE", "AUTH PLAIN !", plain("alice", "wrong"), "MAIL FROM:<x@a.example>", plain("alice", rig.Password), "AUTH NONE", "AUTH NONE"},
+		"four faults around STARTTLS":  {"EHLO before.example", "DATA", "NOOP\x00", "STARTTLS", "EHLO client.example", "DATA", "STARTTLS "},
+		"four faults in two messages":  {"EHLO client.example", "MAIL FROM:<x@a.example>", "MAIL FROM:<y@a.example>", "DATA", alice, "RCPT TO:<>", "DATA", letter, "FOO"},
+		"what was sent ahead":          {"EHLO client.example", "MAIL FROM:<x@a.example", alice, alice, alice, "DATA", "DATA", "NOOP", alice, "RSET", "FOO"},
+		"what was sent ahead too late": {"HELO client.example", "MAIL FROM:<x@a.example", alice, alice, "DATA"},
+		"DATA behind a recipient":      {"EHLO client.example", "MAIL FROM:<x@a.example>", "RCPT TO:<nosuch@" + rig.Domain + ">", "DATA", "RCPT TO:<>", "DATA", "DATA", "FOO", "FOO"},
+
 		"more commands than are kept": append(append([]string{"EHLO client.example", "MAIL FROM:<x@a.example>"}, slices.Repeat([]string{alice}, 22)...), "QUIT"),
 	}
 }
@@ -126,6 +155,9 @@ func speakLines(t *testing.T, at addressed, port int, lines []string) (heard []s
 			}
 			heard = append(heard, fmt.Sprintf("%.60s: %s", line, code))
 		}
+	}
+	if r := c.Reply(); r.Code != 0 {
+		t.Errorf("more than was asked for: %s\n%s", r.Text, c.Transcript())
 	}
 	return heard
 }
@@ -237,8 +269,10 @@ func TestTheFrontAsksWhatEximAsks(t *testing.T) {
 		}
 		inExim = byClientPort(list)
 		total = len(list)
-		for _, port := range ports {
-			if n := len(inExim[port]); n == 0 || !strings.Contains(inExim[port][n-1].Stage.String(), "QUIT") {
+		for name, port := range ports {
+			lines := dialogues[name]
+			ends := slices.Contains([]string{"QUIT", "-"}, strings.TrimSpace(lines[len(lines)-1]))
+			if n := len(inExim[port]); n == 0 || ends && !strings.Contains(inExim[port][n-1].Stage.String(), "QUIT") {
 				return false
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,8 +27,11 @@ func (g *guard) command(b []byte) (int, error) {
 			return g.hand(b, string(line)), nil
 		}
 		on, err := g.obey(strings.TrimRight(string(line), " \t\r\n")) // Exim, too, minds no blanks at the end
-		if err != nil {
+		switch {
+		case err != nil:
 			return 0, err
+		case g.shut: // that was one error too many
+			return 0, io.EOF
 		}
 		if on != "" {
 			return g.hand(b, on), nil
@@ -44,63 +46,64 @@ func (g *guard) hand(b []byte, line string) int {
 	return n
 }
 
-// verb takes a command from its argument in the way of go-smtp, so that both see the same one.
+// verb takes a command from its argument in the way of go-smtp, so that both see the same one, or is nothing if it is none of
+// Exim's, to which FROM: and TO: belong to the command.
 func verb(line string) (verb, arg string) {
 	switch {
 	case strings.HasPrefix(strings.ToUpper(line), "STARTTLS"):
 		return "STARTTLS", ""
 	case len(line) == 4:
-		return strings.ToUpper(line), ""
+		verb = strings.ToUpper(line)
 	case len(line) > 5 && line[4] == ' ':
-		return strings.ToUpper(line[:4]), strings.TrimSpace(line[5:])
+		verb, arg = strings.ToUpper(line[:4]), strings.TrimSpace(line[5:])
 	}
-	return "", line
+	of := ""
+	switch verb {
+	case "MAIL":
+		of = "FROM:"
+	case "RCPT":
+		of = "TO:"
+	case "AUTH", "BDAT", "DATA", "EHLO", "EXPN", "HELO", "HELP", "NOOP", "QUIT", "RSET", "VRFY":
+	default:
+		return "", line
+	}
+	if len(arg) < len(of) || !strings.EqualFold(arg[:len(of)], of) {
+		return "", line
+	}
+	return verb, arg[len(of):]
 }
 
 // stranger is what go-smtp is greeted with in the place of a client that has not: it takes no mail otherwise, and Exim does.
 // What becomes of such a client is a rule's to say, helo.H1.
 const stranger = "HELO stranger\r\n"
 
-// bareRecipient is the postmaster without a domain, who is given one of ours, as Exim does: mail for him is taken everywhere
-// (RFC 5321 4.5.1), and go-smtp wants a domain.
-var bareRecipient = regexp.MustCompile(`(?i)^TO: *<postmaster>`)
-
 // obey does what is to be done about a command here, and returns what go-smtp is to have of it: the line, with its end, or
 // nothing.
 func (g *guard) obey(line string) (on string, err error) {
+	g.v.uncounted = false
 	if strings.IndexByte(line, 0) >= 0 {
-		g.say(501, "5.5.2 a command has no NUL in it")
+		g.fault(501, "5.5.2 a command has no NUL in it")
 		return "", nil
 	}
 	on = line + "\r\n"
 	verb, arg := verb(line)
 	if g.v.inChunks && !slices.Contains([]string{"BDAT", "NOOP", "RSET", "QUIT"}, verb) {
-		g.say(503, "5.5.1 only BDAT may follow BDAT that is not the last: the message is given up")
+		g.fault(503, "5.5.1 only BDAT may follow BDAT that is not the last: the message is given up")
 		g.mute = true
 		return "RSET\r\n", nil
+	}
+	if verb == "" {
+		return "", g.noCommand(line)
 	}
 	if !g.v.inChunks || verb != "BDAT" { // of a message's chunks Exim notes the first
 		g.v.note(verb)
 	}
 	g.last = verb
 	switch verb {
-	case "":
-		if strings.HasPrefix(line, proxyWord) {
-			g.v.warn("a PROXY header came too late, or not from a client on loopback")
-			return "", g.hangUp("bad-commands", 500, "5.5.1 a PROXY header is taken from loopback only, and before the greeting")
-		}
 	case "EHLO", "HELO":
 		return g.greeted(verb, arg, on)
-	case "MAIL":
-		if !g.named {
-			g.named, g.mute = true, true
-			on = stranger + on
-		}
-	case "RCPT":
-		g.v.q.RcptCount++
-		if bareRecipient.MatchString(arg) {
-			on = strings.Replace(on, ">", "@"+g.v.home()+">", 1)
-		}
+	case "MAIL", "RCPT":
+		return g.addressed(verb, arg, on)
 	case "QUIT":
 		g.v.quits()
 	case "STARTTLS":
@@ -132,10 +135,43 @@ func (g *guard) greeted(verb, arg, line string) (on string, err error) {
 	return "", nil
 }
 
+// addressed reads the address of a sender or a recipient, and hands on what go-smtp reads as the same.
+func (g *guard) addressed(verb, arg, line string) (on string, err error) {
+	v, to := g.v, verb == "RCPT"
+	if to {
+		v.q.RcptCount++
+	}
+	switch {
+	case to && !v.inMessage:
+		return line, nil // go-smtp says what is missing
+	case !to && v.inMessage:
+		return "", g.answer(503, "5.5.1 the sender is given already")
+	}
+	a, options, ok := readAddress(arg)
+	switch {
+	case !ok || options != "" && !v.extended || to && a == (address{}):
+		return "", g.answer(501, "5.1.3 that is no address")
+	case to && a.domain == "" && strings.EqualFold(a.local, "postmaster"): // mail for him is taken everywhere (RFC 5321 4.5.1)
+		a.domain = v.home()
+	case a.domain == "" && a.local != "":
+		v.uncounted = true
+		return "", g.answer(501, "5.1.3 an address must contain a domain")
+	}
+	if to {
+		return "RCPT TO:" + a.again() + " " + options + "\r\n", nil
+	}
+	on = "MAIL FROM:" + a.again() + " " + options + "\r\n"
+	if !g.named {
+		g.named, g.mute = true, true
+		on = stranger + on
+	}
+	return on, nil
+}
+
 // secure agrees to STARTTLS. What came behind it in the clear could be anybody's, and must not count as said above TLS.
 func (g *guard) secure() error {
 	if !g.v.extended {
-		g.say(503, "5.5.1 STARTTLS is offered to who says EHLO")
+		g.fault(503, "5.5.1 STARTTLS is offered to who says EHLO")
 		return nil
 	}
 	if g.in.Buffered() > 0 {

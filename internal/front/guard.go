@@ -27,7 +27,8 @@ type guard struct {
 	mute     bool          // go-smtp greets once more above TLS, where nobody is greeted
 
 	named bool   // the client has said a greeting, or one was said in its place
-	last  string // the last command
+	last  string // the last command, until it is answered
+	prev  string // the command before it, unless that was in the wrong place
 	rest  []byte // of a line that go-smtp had no room for
 	mode  mode
 	dots  dots
@@ -98,7 +99,7 @@ func (g *guard) Write(b []byte) (int, error) {
 		case g.last == "BDAT" && g.code == 250:
 			g.v.inChunks = true // until the message is forgotten, which it is behind its last chunk
 		}
-		g.last = ""
+		line = g.tally(line)
 	}
 	if _, err := g.Conn.Write(line); err != nil {
 		return 0, err
@@ -203,6 +204,13 @@ func (g *guard) hangUp(why string, code int, text string) error {
 	g.say(code, text)
 	g.shut = true
 	return io.EOF
+}
+
+// answer answers a command in go-smtp's place, as if that did.
+func (g *guard) answer(code int, text string) error {
+	g.Conn.SetWriteDeadline(time.Now().Add(writeTime))
+	_, err := g.Write(fmt.Appendf(nil, "%d %s\r\n", code, text))
+	return err
 }
 
 // say replies in go-smtp's place.

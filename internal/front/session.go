@@ -2,7 +2,6 @@ package front
 
 import (
 	"io"
-	"regexp"
 	"runtime"
 	"strings"
 
@@ -61,8 +60,6 @@ type session struct{ *visit }
 var (
 	_ smtp.AuthSession = (*session)(nil)
 
-	errTwice   = &smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "the sender is given already"}
-	errAddress = &smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 1, 3}, Message: "that is no address"}
 	errRelay   = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "relay not permitted"}
 	errUnknown = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "there is no such recipient here"}
 	errHeader  = &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "the header is too long"}
@@ -80,23 +77,14 @@ func (s *session) Reset() {
 // Logout does nothing: the visit goes on above TLS.
 func (s *session) Logout() error { return nil }
 
-// Mail asks about a sender.
+// Mail asks about a sender, as it was written: see address.
 func (s *session) Mail(from string, o *smtp.MailOptions) error {
-	if s.inMessage {
-		return errTwice
-	}
-	if from != "" && !isAddress(from) {
-		return errAddress
-	}
 	s.clear()
 	s.q.Sender = policy.Known(from)
 	if o.Size > 0 {
 		s.q.Size = o.Size
 	}
 	s.q.Protocol = s.protocol()
-	if o.UTF8 {
-		s.q.Protocol = "utf8" + s.q.Protocol
-	}
 	if no := s.judge(policy.Mail); no != nil {
 		s.clear()
 		return no
@@ -107,10 +95,7 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 
 // Rcpt asks about a recipient, and then says what Exim's own ACL would.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	if !isAddress(to) {
-		return errAddress
-	}
-	to = policy.Lower(to) // as Exim does
+	to = policy.Lower(unquoted(to)) // as Exim does
 	s.q.Recipient, s.q.Verify = to, s.verify(to)
 	switch s.q.Verify { // Exim forgets why only when it verifies again
 	case policy.VerifyUnknown:
@@ -131,14 +116,6 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 		return nil
 	}
 	return no
-}
-
-// domain is what Exim takes for one, unless it is told to take underscores, UTF-8 or an address in brackets.
-var domain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9][A-Za-z0-9-]*)*$`)
-
-// isAddress reports whether Exim would ask about an address, which go-smtp has read; it refuses others by itself.
-func isAddress(s string) bool {
-	return len(s) <= longestAddress && domain.MatchString(s[strings.LastIndexByte(s, '@')+1:])
 }
 
 // verify is Exim's verify = recipient: by a list.

@@ -34,7 +34,19 @@ func TestAnObjectionIsToldWithItsRuleAtEveryStageThatCanHaveOne(t *testing.T) {
 		{"drop at DATA", "", []string{"EHLO drop-data.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250", "DATA", "354", "\r\n.", "554", "", ""}, "CONNECT HELO MAIL RCPT DATA NOTQUIT", "acl-drop"},
 		{"deny at DATA", "", []string{"EHLO deny-data.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250", "DATA", "354", "\r\n.", "550", "MAIL FROM:<>", "250"}, "CONNECT HELO MAIL RCPT DATA MAIL NOTQUIT", "connection-lost"},
 		{"drop at QUIT is too late", "", []string{"EHLO drop-quit.example", "250", "QUIT", "221"}, "CONNECT HELO QUIT", ""},
-		{"four bad commands", "", []string{"EHLO good.example", "250", "XXXX", "500", "XXXX", "500", "XXXX", "500", "XXXX", "500", "", "500", "", ""}, "CONNECT HELO NOTQUIT", "bad-commands"},
+		{"four bad commands", "", []string{"EHLO good.example", "250", "XXXX", "500 5.5.2 unrecognized command", "MAIL", "500 5.5.2 ", "RCPT alice@example.com", "500 5.5.2 ", "XXXX", "500 5.5.2 Too many unrecognized commands", "", ""},
+			"CONNECT HELO NOTQUIT", "bad-commands"},
+		{"four faults of every kind", "", []string{"EHLO good.example", "250", "DATA", "503", "MAIL FROM:<a@", "501", "EHLO", "501", "XXXX", "500-5.5.2 unrecognized command\r\n500 5.5.0 Too many syntax or protocol errors", "", ""},
+			"CONNECT HELO", ""},
+		{"four faults before STARTTLS could be offered", "", []string{"STARTTLS", "503", "AUTH PLAIN", "503", "NOOP\x00", "501", "STARTTLS", "503-5.5.1 STARTTLS is offered to who says EHLO\r\n503 ", "", ""},
+			"CONNECT", ""},
+		{"objections, failed logins and addresses without a domain are no faults", "", []string{"EHLO deny-mail.example", "250", "AUTH PLAIN !", "501", "AUTH PLAIN =", "535", "MAIL FROM:<a>", "501",
+			"EHLO deny-rcpt.example", "250", "MAIL FROM:<>", "250", "RCPT TO:<a>", "501", "RCPT TO:<b>", "501", "RCPT TO:<c>", "501", "RCPT TO:<alice@example.com>", "550", "QUIT", "221"},
+			"CONNECT HELO HELO MAIL RCPT QUIT", ""},
+		{"what a client may send ahead is no fault", "", []string{"EHLO deny-mail.example", "250", "MAIL FROM:<>", "550", "RCPT TO:<a@example.com>", "503", "RCPT TO:<b@example.com>", "503", "RCPT TO:<c@example.com>", "503",
+			"RCPT TO:<d@example.com>", "503", "DATA", "503", "DATA", "503", "DATA", "503", "RCPT TO:<a@example.com>", "503", "DATA", "503-", "", ""}, "CONNECT HELO MAIL", ""},
+		{"but not behind HELO", "", []string{"HELO deny-mail.example", "250", "MAIL FROM:<>", "550", "RCPT TO:<a@example.com>", "503", "RCPT TO:<b@example.com>", "503", "RCPT TO:<c@example.com>", "503",
+			"DATA", "503-", "", ""}, "CONNECT HELO MAIL", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := play(t, nil)
@@ -151,13 +163,13 @@ func TestRSETAndANewGreetingForgetTheMessageAndASecondSenderIsRefused(t *testing
 	p := play(t, nil)
 	c := p.dial()
 	c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<a@example.org> SIZE=77", "250", "MAIL FROM:<b@example.org>", "503",
-		"RCPT TO:<alice@example.com>", "250", "RSET", "250", "DATA", "503", "MAIL FROM:<b@example.org> SMTPUTF8", "250",
+		"RCPT TO:<alice@example.com>", "250", "RSET", "250", "DATA", "503", "MAIL FROM:<b@example.org> SIZE=78", "250",
 		"RCPT TO:<alice@example.com>", "250", "HELO other.example", "250", "DATA", "503", "MAIL FROM:<>", "250", "RCPT TO:<alice@example.com>", "250")
 	var got []string
 	for _, q := range p.at(policy.RCPT) {
 		got = append(got, fmt.Sprint(q.Sender.Value, " ", q.HELO.Value, " ", q.Protocol, " ", q.Size, " ", q.RcptCount, q.Recipients))
 	}
-	want := []string{"a@example.org client.example esmtp 77 1 0", "b@example.org client.example utf8esmtp -1 1 0", " other.example smtp -1 1 0"}
+	want := []string{"a@example.org client.example esmtp 77 1 0", "b@example.org client.example esmtp 78 1 0", " other.example smtp -1 1 0"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -211,18 +223,13 @@ func TestAMessageThatIsLostWithItsConnectionIsThereAtNOTQUIT(t *testing.T) {
 func TestAnAddressThatEximTakesForNoneIsAskedAboutNowhere(t *testing.T) {
 	ours := strings.Repeat("a", 600-len("@example.com")) + "@example.com"
 	p := play(t, func(s *Server) { s.Known = nil })
-	c := p.dial()
-	c.say("", "220", "EHLO client.example", "250")
 	bad := []string{ours, ours + ".elsewhere.example", "a@" + strings.Repeat("a.", 127) + "example", "a@example..com", "a@.example.com", "a@example.com.",
 		"a@under_score.example", "a@[203.0.113.7]", "a@example.com\x80", "a@exam\u212ale.com"}
 	for _, address := range bad {
-		c.say("MAIL FROM:<"+address+">", "501")
+		c := p.dial()
+		c.say("", "220", "EHLO client.example", "250", "MAIL FROM:<"+address+">", "501", "MAIL FROM:<>", "250", "RCPT TO:<"+address+">", "501", "QUIT", "221")
 	}
-	c.say("MAIL FROM:<>", "250")
-	for _, address := range bad {
-		c.say("RCPT TO:<"+address+">", "501")
-	}
-	if got := p.asked(); got != "CONNECT HELO MAIL" {
+	if got, want := p.asked(), strings.Repeat(" CONNECT HELO MAIL QUIT", len(bad))[1:]; got != want {
 		t.Error(got)
 	}
 }

@@ -37,6 +37,8 @@ type visit struct {
 	dropped   bool   // a policy cuts the connection off after the reply
 	quit      bool   // QUIT has been said, and asked about
 	why       string // else: why it ends, in Exim's words
+
+	faults
 }
 
 // longHistory is how many commands Exim keeps.
@@ -102,19 +104,26 @@ func (v *visit) run() {
 		g = v.speak(g)
 	}
 	if !v.quit {
-		v.q.NotQuitReason = v.why
-		switch {
-		case v.dropped:
-			v.q.NotQuitReason = "acl-drop"
-		case v.ctx.Err() != nil:
-			v.q.NotQuitReason = "signal-exit"
-		case v.why == "": // go-smtp ends a dialogue by itself for nothing else
-			v.q.NotQuitReason = "bad-commands"
-		}
-		v.judge(policy.NotQuit)
+		v.leaves()
 		v.linger()
 	}
 	g.Conn.Close() // with a word of TLS, if there is any
+}
+
+// leaves asks about a connection that ends without QUIT.
+func (v *visit) leaves() {
+	v.q.NotQuitReason = v.why
+	switch {
+	case v.dropped:
+		v.q.NotQuitReason = "acl-drop"
+	case v.ctx.Err() != nil:
+		v.q.NotQuitReason = "signal-exit"
+	case v.why == "": // go-smtp ends a dialogue by itself for nothing else
+		v.q.NotQuitReason = "bad-commands"
+	case v.why == tooManyFaults: // before 4.99 Exim asks nobody then (its bug 3092)
+		return
+	}
+	v.judge(policy.NotQuit)
 }
 
 // linger reads what a client still sends that has been cut off: closing over it would take back our last word.
@@ -170,7 +179,6 @@ func (v *visit) lead(g *guard) {
 	srv.MaxMessageBytes = maxMessage
 	srv.MaxRecipients = maxRecipients
 	srv.AllowInsecureAuth = true // a test user
-	srv.EnableSMTPUTF8 = true
 	if g.offers {
 		srv.TLSConfig = v.Secure // to be offered; the guard does it
 	}
@@ -215,13 +223,10 @@ func (v *visit) warn(what string) {
 
 // note remembers a command, as Exim's smtp_command_history does.
 func (v *visit) note(verb string) {
-	switch verb {
-	case "AUTH", "BDAT", "DATA", "EHLO", "EXPN", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY":
-		if len(v.history) == longHistory {
-			v.history = append(v.history[:0], v.history[1:]...)
-		}
-		v.history = append(v.history, verb)
+	if len(v.history) == longHistory {
+		v.history = append(v.history[:0], v.history[1:]...)
 	}
+	v.history = append(v.history, verb)
 }
 
 // judge asks about a stage, and returns what the client is told if that is an objection.
@@ -246,7 +251,7 @@ func (v *visit) decide(stage policy.Stage) (no *smtp.SMTPError, d acl.Decision) 
 		if stage == policy.Quit || stage == policy.NotQuit { // too late for one
 			break
 		}
-		v.dropped = d.Action == policy.Drop
+		v.uncounted, v.dropped = true, d.Action == policy.Drop
 		return refusal(&d), d
 	}
 	return nil, d
