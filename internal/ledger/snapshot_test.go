@@ -324,7 +324,7 @@ func FuzzWindows(f *testing.F) {
 		}
 		return nil
 	})
-	f.Add([]byte(`{"key":"account:0011223344556677","start":"2026-11-01T11:00:00+02:00","hours":23,"hour_before":{"seen":[1,2,3,4,5]}}`))
+	f.Add([]byte(`{"key":"account:0011223344556677","start":"2026-11-01T13:30:00+02:00","hours":23,"hour_before":{"seen":[1,2,3,4,5]}}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var w Windows
 		if json.Unmarshal(line, &w) != nil {

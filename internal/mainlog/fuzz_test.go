@@ -85,8 +85,15 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// mailAddress reports whether Exim would take an address: blanks and angles only within quotes.
+// mailAddress reports whether Exim would take an address: blanks and angles only within quotes, brackets only around an address
+// for a domain.
 func mailAddress(s string) bool {
+	if i := strings.LastIndex(s, "@["); i >= 0 && strings.HasSuffix(s, "]") {
+		a, err := netip.ParseAddr(strings.TrimPrefix(s[i+2:len(s)-1], "IPv6:"))
+		if err == nil && a.Zone() == "" {
+			s = s[:i]
+		}
+	}
 	quoted := false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
