@@ -153,7 +153,7 @@ func TestAnAddressComesBackFromItsQueryName(t *testing.T) {
 func FuzzQueryName(f *testing.F) {
 	for _, s := range []string{"mail.example.com", "Mail.Example.", "192.0.2.1", "[2001:db8::1]", "a..b", "-a.test", "_a.test",
 		"::ffff:192.0.2.1", "fe80::1%eth0", strings.Repeat("a.", 127), "x.1", "K.example",
-		strings.Repeat("0.", 31) + "a"} {
+		strings.Repeat("0.", 31) + "a", strings.Repeat("a.", 120) + "bc", strings.Repeat("a.", 120) + "bcd"} {
 		f.Add(s, "bl.example")
 	}
 	f.Fuzz(func(t *testing.T, subject, zone string) {
