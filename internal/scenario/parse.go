@@ -118,6 +118,7 @@ func (p *parser) read(line string) {
 	switch p.section {
 	case "":
 		p.wrong(1, "stands in no section: begin one with -- config --, -- dns --, -- exim -- or -- case NAME --")
+		p.section = "?" // of a file of another kind that is said once
 	case "case":
 		p.dialogue(line)
 	case "exim":

@@ -132,6 +132,15 @@ func TestAllMistakesAreToldInTheOrderOfTheFileAndNotTooMany(t *testing.T) {
 	}
 }
 
+func TestAFileOfAnotherKindIsToldOfOnce(t *testing.T) {
+	_, err := Parse("a.scenario", []byte("# a title\n\nsome\nwords\n\nmore\n-- confg --\nx\n"))
+	want := "a.scenario:3:1: stands in no section: begin one with -- config --, -- dns --, -- exim -- or -- case NAME --\n" +
+		`a.scenario:7:4: "confg" is no section: did you mean config?`
+	if got := fmt.Sprint(err); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
 func TestAFileThatIsTooLargeOrEmptyIsNone(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                 "a.scenario: has no case: begin one with -- case NAME --",
