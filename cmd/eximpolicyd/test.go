@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
@@ -124,7 +125,10 @@ func readScenarios(paths []string) (files []*scenario.File, err error) {
 	for _, path := range paths {
 		text, err := readScenario(path)
 		if err != nil {
-			return nil, fail(exNoInput, "", "%w", err)
+			if at := new(fs.PathError); errors.As(err, &at) {
+				err = at.Err
+			}
+			return nil, fail(exNoInput, "give a file of cases; eximpolicyd test --example helo prints one", "%s: %w", printable(path), err)
 		}
 		f, err := scenario.Parse(path, text)
 		var bad config.Mistakes
