@@ -269,8 +269,13 @@ func allowedPeers(names []string) (map[uint32]bool, error) {
 // prover asks the kernel.
 type prover struct{ *origin.Diag }
 
-// newProver goes on without a kernel that tells of its sockets: then no connection is proven, and nothing remembered.
+// newProver goes on without a kernel that tells of its sockets and processes: then no connection is proven, and nothing
+// remembered.
 func newProver(log *slog.Logger) prover {
+	if _, err := origin.Started(1); err != nil {
+		log.Error("/proc hides the processes of other users, so every request is synthetic and nothing is remembered; "+
+			"run eximpolicyd by its systemd unit, which sees them, or mount /proc without hidepid, or with gid= a group of eximpolicyd's user", "error", err)
+	}
 	d, err := origin.NewDiag()
 	if err != nil {
 		log.Error("the kernel tells nothing of its sockets, so every request is synthetic and nothing is remembered; "+
