@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"mime"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,9 +24,11 @@ func FuzzReport(f *testing.F) {
 	f.Add([]byte("Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: message/rfc822\n\nMessage-ID: <a@b>\n\n--x--"), `"q" \ ü`, "a+b@example.net", "b@two.example", uint8(1))
 	f.Add([]byte("Content-Type: text/html\n\n<pre>Received: a<br>Message-ID: &lt;x@y>"), "x\nSubject: y", "", "c@d", uint8(2))
 	f.Add([]byte("> Received: (((\\)\n> by\n>\n| Message-ID: <x"), strings.Repeat("long ü", 30), "x@y", "c@d", uint8(3))
+	f.Add([]byte("x"), "x", "\"\xb8a>  \\\"b\"@example.net", "c@d", uint8(0))
+	f.Add([]byte("x"), "x", "\" <= a@b U=c \"@example.net", "c@d", uint8(4))
 	f.Fuzz(func(t *testing.T, text []byte, subject, sender, to string, form uint8) {
 		bounded(t, text)
-		if !utf8.ValidString(subject) || len(subject) > 300 || sender != "" && !address(sender) || !address(to) {
+		if !utf8.ValidString(subject) || len(subject) > 300 || sender != "" && !address(sender) && !quoted(sender) || !address(to) {
 			return
 		}
 		log := fmt.Sprintf("13:00:00 1xVTqk-0006FJ-1W <= %s U=www-data P=local S=359 T=\"%s\" for %s", cmp.Or(sender, "<>"), logged(subject), to)
@@ -130,6 +133,14 @@ func address(s string) bool {
 		}
 	}
 	return ok && local != "" && domain != "" && len(s) < 200
+}
+
+var quotedPart = regexp.MustCompile(`^"(?:[^"\\[:cntrl:]]|\\[^[:cntrl:]])*"$`)
+
+// quoted reports whether a text is an address whose local part is in quotes.
+func quoted(s string) bool {
+	at := strings.LastIndexByte(s, '@')
+	return at > 0 && quotedPart.MatchString(s[:at]) && address("a"+s[at:])
 }
 
 func TestTheTimeOfAnIDIsThatOfItsMessage(t *testing.T) {

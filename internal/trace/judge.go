@@ -185,7 +185,7 @@ func compare(m *Mail, s *Story, signed *Origin, hasIDs bool) (c comparison) {
 	own := s.Message
 	if at := slices.IndexFunc(m.Hops, func(h Hop) bool { return h.ID == s.ID }); at >= 0 {
 		c.hop(m, at, s)
-	} else if m.ReturnPath != "" && strings.EqualFold(strings.Trim(m.ReturnPath, "<>"), own.Sender) {
+	} else if m.ReturnPath != "" && sameAddress(own.Sender, m.ReturnPath) {
 		c.fit("sender <" + own.Sender + ">")
 	}
 	switch {
@@ -244,7 +244,7 @@ func (c *comparison) hop(m *Mail, at int, s *Story) {
 		c.fits = append(c.fits, "time")
 	}
 	if h.EnvelopeFrom != "" {
-		if strings.EqualFold(strings.Trim(h.EnvelopeFrom, "<>"), own.Sender) {
+		if sameAddress(own.Sender, h.EnvelopeFrom) {
 			c.fits = append(c.fits, "sender")
 		} else {
 			c.differ("sender: the log has <" + own.Sender + ">")
@@ -263,6 +263,14 @@ func (c *comparison) hop(m *Mail, at int, s *Story) {
 			return
 		}
 	}
+}
+
+// sameAddress compares a sender of the log with a report's, in which mail servers may have broken the line at a blank in quotes.
+func sameAddress(log, report string) bool {
+	if report == "<>" {
+		return log == ""
+	}
+	return strings.EqualFold(flat(log), flat(report))
 }
 
 // maxLogged is how much of a subject Exim logs.

@@ -94,9 +94,30 @@ func decoded(h *message.Header, field string) string {
 func between(s string) string {
 	s = strings.TrimSpace(s)
 	if i := strings.IndexByte(s, '<'); i >= 0 {
-		s, _, _ = strings.Cut(s[i+1:], ">")
+		s = s[i+1:]
+		s = s[:closing(s)]
 	}
 	return strings.TrimSpace(s)
+}
+
+// closing returns where the bracket that ends an address stands, or the length. One in quotes or behind a backslash is a part of
+// the address, which whoever chooses his own sender may write (RFC 5321 4.1.2); quotes that do not end are none.
+func closing(s string) int {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '>' && !quoted:
+			return i
+		}
+	}
+	if i := strings.IndexByte(s, '>'); i >= 0 {
+		return i
+	}
+	return len(s)
 }
 
 // Hop is a Received field (RFC 5321 4.4): what the host By says of the host From. Only those that hosts of ours wrote, or that we
@@ -156,11 +177,19 @@ func (h *Hop) set(clause, word string) {
 	}
 }
 
-// hopWord returns the first word of a text, or a whole comment.
+// hopWord returns the first word of a text, or a whole comment. Exim writes the sender as it is into one, and a local user who
+// sends by "x>) id 1xVTqk-0006FJ-1W ("@example.net gives his message no other id by that.
 func hopWord(s string) (word, rest string) {
 	if !strings.HasPrefix(s, "(") {
 		word, rest, _ = strings.Cut(s, " ")
 		return word, strings.TrimLeft(rest, " ")
+	}
+	const sender = "(envelope-from <"
+	if strings.HasPrefix(s, sender) {
+		end := len(sender) + closing(s[len(sender):])
+		if rest, ok := strings.CutPrefix(s[end:], ">)"); ok {
+			return s[:end+len(">)")], strings.TrimLeft(rest, " ")
+		}
 	}
 	depth := 0
 	for i := 0; i < len(s); i++ {
