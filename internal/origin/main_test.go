@@ -109,20 +109,26 @@ func start(t *testing.T, uid int, role string, args ...string) *child {
 	if uid != os.Getuid() {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	}
-	stdin, err := cmd.StdinPipe()
+	stdin, stdout := piped(t, cmd)
+	c := &child{pid: int32(cmd.Process.Pid), stdin: stdin, out: bufio.NewReader(stdout), cmd: cmd}
+	t.Cleanup(func() { c.end(t) })
+	return c
+}
+
+// piped starts a program with pipes to it and from it.
+func piped(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, out io.ReadCloser) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
+	if out, err = cmd.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := &child{pid: int32(cmd.Process.Pid), stdin: stdin, out: bufio.NewReader(stdout), cmd: cmd}
-	t.Cleanup(func() { c.end(t) })
-	return c
+	return in, out
 }
 
 // line returns the next line the child writes.

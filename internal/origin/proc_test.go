@@ -76,17 +76,7 @@ func TestStartedIsNotMisledByAFileName(t *testing.T) {
 	}
 	cmd := exec.Command(file)
 	cmd.Env = append(os.Environ(), roleVar+"=name", "GORACE=atexit_sleep_ms=0")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := piped(t, cmd)
 	defer cmd.Wait()
 	defer in.Close()
 	if _, err := out.Read(make([]byte, 6)); err != nil { // ready
@@ -115,17 +105,7 @@ func TestStartedOfNoProcess(t *testing.T) {
 // A shell forks a part of itself, which starts nothing.
 func TestAProcessThatWasStartedIsNotForked(t *testing.T) {
 	cmd := exec.Command("bash", "-c", `(echo $BASHPID; read); exit 0`)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := piped(t, cmd)
 	var part int32
 	if _, err := fmt.Fscanln(out, &part); err != nil {
 		t.Fatal(err)
