@@ -36,7 +36,8 @@ func reloaded(t *testing.T, does string) (said string, err error) {
 		t.Fatal(err)
 	}
 	pidFile := filepath.Join(t.TempDir(), "exim.pid")
-	anew := exec.Command(shell, "-c", "trap '"+does+"' HUP\necho ready; while :; do sleep 0.05; done", shell)
+	// Below nohup(1) a shell could trap no SIGHUP.
+	anew := exec.Command("env", "--default-signal=HUP", shell, "-c", "trap '"+does+"' HUP\necho ready; while :; do sleep 0.05; done", shell)
 	out, err := anew.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
