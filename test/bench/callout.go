@@ -42,7 +42,7 @@ func callout(ctx context.Context, b *bench) (rows []row, err error) {
 		return nil, err
 	}
 	defer hangUp()
-	ours, err := b.serve(ctx, filepath.Join(b.dir, "ours.sock"))
+	ours, err := b.serveWith(ctx, filepath.Join(b.dir, "ours.sock"), settings+ownConnections)
 	if err != nil {
 		return nil, err
 	}

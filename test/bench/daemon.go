@@ -35,6 +35,11 @@ type process struct {
 // settings are the defaults, with everything observed, no DNS asked, and the log on as it is without a journal.
 const settings = "mode = \"observe\"\n[dns]\nask = \"off\"\n[log]\nlevel = \"info\"\nformat = \"text\"\n"
 
+// ownConnections are settings for a bench that asks by itself, about connections of its own: it is a program that was started, and
+// not forked as Exim's children are, so the daemon proves nothing of it. It looks for each connection all the same, and then
+// goes on as with one that is proven.
+const ownConnections = "[listen]\nprove = \"off\"\n"
+
 // serve starts the daemon on a socket and returns when it listens.
 func (b *bench) serve(ctx context.Context, socket string) (*process, error) {
 	return b.serveWith(ctx, socket, settings)

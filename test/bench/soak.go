@@ -30,7 +30,7 @@ func soak(ctx context.Context, b *bench, long time.Duration) (rows []row, err er
 			return nil, err
 		}
 	}
-	d, err := b.confine(ctx, listSettings(server.Addr(), lists, false)+guessers)
+	d, err := b.confine(ctx, listSettings(server.Addr(), lists, false)+guessers+ownConnections)
 	if err != nil {
 		return nil, err
 	}
