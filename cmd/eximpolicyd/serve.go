@@ -99,7 +99,7 @@ func (s *server) run(out io.Writer) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	prover := newProver(log)
+	prover := newProver(log, conf.Listen.Prove)
 	defer prover.Close()
 	if s.figures, err = s.newFigures(); err != nil {
 		return err
@@ -269,10 +269,10 @@ func allowedPeers(names []string) (map[uint32]bool, error) {
 // prover asks the kernel.
 type prover struct{ *origin.Diag }
 
-// newProver goes on without a kernel that tells of its sockets and processes: then no connection is proven, and nothing
-// remembered.
-func newProver(log *slog.Logger) prover {
-	if _, err := origin.Started(1); err != nil {
+// newProver goes on without a kernel that tells of its sockets: then no connection is proven, and nothing remembered.
+// proves says that connections are to be proven, for which other users' processes must be seen, too.
+func newProver(log *slog.Logger, proves bool) prover {
+	if _, err := origin.Started(1); proves && err != nil {
 		log.Error("/proc hides the processes of other users, so every request is synthetic and nothing is remembered; "+
 			"run eximpolicyd by its systemd unit, which sees them, or mount /proc without hidepid, or with gid= a group of eximpolicyd's user", "error", err)
 	}

@@ -104,7 +104,7 @@ func (r *rehearsal) run(out io.Writer) error {
 		return errors.Join(err, l.Close())
 	}
 	settings.Ledger = memory
-	prover := newProver(log)
+	prover := newProver(log, false)
 	defer prover.Close()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
